@@ -1,0 +1,124 @@
+#include "base/file.h"
+#include "base/mem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum status file_map_open(struct file_map *m, const char *path, struct err *err)
+{
+    *m = (struct file_map){(const unsigned char *)"", 0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, errno == ENOENT ? ENOTFOUND : EIO, "cannot open '%s': %s", path,
+                       strerror(errno));
+    enum status s = OK;
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        s = err_set(err, EIO, "cannot stat '%s': %s", path, strerror(errno));
+    } else if (!S_ISREG(st.st_mode)) {
+        s = err_set(err, EFORMAT, "'%s' is not a regular file", path);
+    } else if (st.st_size > 0) {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED)
+            s = err_set(err, EIO, "cannot map '%s': %s", path, strerror(errno));
+        else
+            *m = (struct file_map){p, (size_t)st.st_size};
+    }
+    close(fd);
+    return s;
+}
+
+void file_map_close(struct file_map *m)
+{
+    if (m->n)
+        munmap((void *)(uintptr_t)m->p, m->n);
+    *m = (struct file_map){(const unsigned char *)"", 0};
+}
+
+enum status file_read(const char *path, struct buf *out, struct err *err)
+{
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
+    if (!f)
+        return err_set(err, errno == ENOENT ? ENOTFOUND : EIO, "cannot open '%s': %s", path,
+                       strerror(errno));
+    char chunk[16384];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0 && !out->failed)
+        buf_add(out, chunk, n);
+    enum status s = buf_check(out, path, err);
+    if (ferror(f))
+        s = err_set(err, EIO, "cannot read '%s': %s", path, strerror(errno));
+    if (f != stdin)
+        fclose(f);
+    return s;
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+bool file_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+enum status file_writer_open(struct file_writer *w, const char *path, struct err *err)
+{
+    *w = (struct file_writer){0};
+    w->path = mem_dup(path, strlen(path));
+    struct buf part;
+    buf_init(&part, 1 << 16);
+    buf_printf(&part, "%s.part-%ld", path, (long)getpid());
+    w->part = part.p; /* the buffer's memory is ours from here on */
+    if (!w->path || part.failed) {
+        file_writer_abort(w);
+        return err_set(err, ENOMEMORY, "cannot write '%s': no memory for its name", path);
+    }
+    w->f = fopen(w->part, "wbe");
+    if (!w->f) {
+        enum status s = err_set(err, EIO, "cannot create '%s': %s", w->part, strerror(errno));
+        file_writer_abort(w);
+        return s;
+    }
+    return OK;
+}
+
+void file_writer_put(struct file_writer *w, const void *p, size_t n)
+{
+    if (!w->failed && n && fwrite(p, 1, n, w->f) != n)
+        w->failed = true;
+}
+
+enum status file_writer_commit(struct file_writer *w, struct err *err)
+{
+    bool ok = !w->failed && fflush(w->f) == 0 && fsync(fileno(w->f)) == 0;
+    ok = fclose(w->f) == 0 && ok;
+    w->f = NULL;
+    if (ok)
+        ok = rename(w->part, w->path) == 0;
+    enum status s = OK;
+    if (ok) {
+        free(w->part);
+        w->part = NULL;
+    } else {
+        s = err_set(err, EIO, "cannot write '%s': %s", w->path, strerror(errno));
+    }
+    file_writer_abort(w);
+    return s;
+}
+
+void file_writer_abort(struct file_writer *w)
+{
+    if (w->f)
+        fclose(w->f);
+    if (w->part)
+        unlink(w->part);
+    free(w->part);
+    free(w->path);
+    *w = (struct file_writer){0};
+}

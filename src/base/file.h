@@ -1,0 +1,34 @@
+/* Files: read whole with a ceiling, map read-only, write so that the final name is never half a
+ * file. */
+#pragma once
+#include "base/buf.h"
+#include <stdint.h>
+#include <stdio.h>
+
+/* A read-only mapping of a whole file. Empty files map to p = "" and n = 0. */
+struct file_map {
+    const unsigned char *p;
+    size_t n;
+};
+
+NODISCARD enum status file_map_open(struct file_map *m, const char *path, struct err *err);
+void file_map_close(struct file_map *m);
+
+/* Appends the whole file (or all of stdin for "-") to out, up to out's ceiling. */
+NODISCARD enum status file_read(const char *path, struct buf *out, struct err *err);
+
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+
+/* Writing: bytes go to PATH.part-PID; file_writer_commit flushes, syncs and renames it over PATH;
+ * file_writer_abort (or a crash) leaves PATH as it was. Errors are sticky and told by commit. */
+struct file_writer {
+    FILE *f;
+    char *path, *part;
+    bool failed;
+};
+
+NODISCARD enum status file_writer_open(struct file_writer *w, const char *path, struct err *err);
+void file_writer_put(struct file_writer *w, const void *p, size_t n);
+NODISCARD enum status file_writer_commit(struct file_writer *w, struct err *err);
+void file_writer_abort(struct file_writer *w); /* harmless after commit */

@@ -1,0 +1,1 @@
+/* chat */ typedef int chat_floor;

@@ -1,0 +1,73 @@
+/* The engine: runs a decoder model over any number of sequences.
+ *
+ * A step is a set of rows (token, position, sequence) from any mix of sequences: a chunk of a
+ * prompt, one token each of ten streams, drafts to verify. The logits of a row have the same bits
+ * whatever else is in the step, however the prompt was cut, and for any number of threads.
+ *
+ * One owner thread. Nothing is allocated in engine_step. */
+#pragma once
+#include "engine/model.h"
+#include "kernel/kernel.h"
+
+struct engine;
+struct lora;
+
+struct engine_options {
+    int n_threads;        /* 0: all usable cores */
+    int64_t n_ctx;        /* tokens that the KV cache can hold in all; 0: min(trained, 8192) */
+    int max_rows;         /* rows of one step; 0: 256. Longer prompts are cut by the caller */
+    bool exact;           /* float32 arithmetic and a float32 KV cache */
+    enum kv_type kv_type; /* default KV_F16 */
+};
+
+NODISCARD enum status engine_new(struct engine **out, const struct model *m,
+                                 const struct engine_options *opt, struct err *err);
+void engine_free(struct engine *e);
+const struct model *engine_model(const struct engine *e);
+struct pool *engine_pool(const struct engine *e);
+int64_t engine_n_ctx(const struct engine *e);
+int engine_max_rows(const struct engine *e);
+size_t engine_memory(const struct engine *e); /* bytes: KV cache and scratch, without weights */
+
+/* Sequences: small integer handles over pages of the KV cache. */
+NODISCARD enum status engine_seq_new(struct engine *e, int *seq, struct err *err);
+void engine_seq_free(struct engine *e, int seq);
+int64_t engine_seq_len(const struct engine *e, int seq);
+/* Forgets everything from position n on (n <= length). */
+void engine_seq_truncate(struct engine *e, int seq, int64_t n);
+/* A new sequence that shares the first n positions (copy-on-write pages). */
+NODISCARD enum status engine_seq_fork(struct engine *e, int seq, int64_t n, int *out,
+                                      struct err *err);
+/* Drops positions [keep, keep + n) and moves the rest down, re-rotating keys (context shift).
+ * EUNSUPPORTED where the model's positions cannot be moved. */
+NODISCARD enum status engine_seq_shift(struct engine *e, int seq, int64_t keep, int64_t n,
+                                       struct err *err);
+
+struct step_row {
+    int32_t token;
+    int seq;
+    bool logits; /* logits of this row are wanted */
+};
+/* Appends each row at the end of its sequence, in the order given, and runs the model.
+ * ECONTEXT when the KV cache has no room (nothing has changed then), EUSAGE for a bad token, row
+ * count or sequence. */
+NODISCARD enum status engine_step(struct engine *e, const struct step_row *rows, int n_rows,
+                                  struct err *err);
+/* n_vocab float32 logits of the i-th row (in row order) of the last step that asked for them;
+ * valid until the next step. */
+const float *engine_logits(const struct engine *e, int i);
+
+/* Feeds n tokens to seq in steps of at most max_rows; logits of the last one are then at
+ * engine_logits(e, 0). `on_chunk` (may be NULL) is called between steps; non-zero stops with
+ * ECANCEL. */
+NODISCARD enum status engine_prefill(struct engine *e, int seq, const int32_t *tokens, size_t n,
+                                     int (*on_chunk)(void *ctx, size_t done, size_t total),
+                                     void *ctx, struct err *err);
+
+/* LoRA adapters (Hu et al. 2021): PEFT folder or adapter_model.safetensors, or GGUF. Applied at run
+ * time, y += scale * (alpha / r) * B (A x); base weights stay untouched; several at once. */
+NODISCARD enum status lora_open(struct lora **out, const struct model *m, const char *path,
+                                struct err *err);
+void lora_close(struct lora *l);
+NODISCARD enum status engine_set_loras(struct engine *e, struct lora *const *loras,
+                                       const float *scales, int n, struct err *err);

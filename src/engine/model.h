@@ -1,0 +1,54 @@
+/* A model: weights, hyperparameters, tokenizer and chat template of one checkpoint. Immutable
+ * after loading, weights mapped from the file (no copy, unless `quantize` asks for one). */
+#pragma once
+#include "base/err.h"
+#include "base/pool.h"
+#include "format/quant.h"
+#include "text/tokenizer.h"
+
+struct model;
+
+struct model_options {
+    enum qtype quantize; /* HF folders: weights to this type at load; QT_COUNT: as they are */
+    struct pool *pool;   /* for work at load time; may be NULL */
+    void (*progress)(void *ctx, double fraction); /* may be NULL */
+    void *progress_ctx;
+    bool vocab_only; /* tokenizer and metadata, no weights (vocabulary-only files too) */
+};
+#define MODEL_OPTIONS_INIT                                                                         \
+    {                                                                                              \
+        .quantize = QT_COUNT                                                                       \
+    }
+
+/* path: a GGUF file (the first of a split one) or a Hugging Face folder. */
+NODISCARD enum status model_open(struct model **out, const char *path,
+                                 const struct model_options *opt, struct err *err);
+void model_close(struct model *m);
+
+enum model_kind { MODEL_DECODER, MODEL_ENCODER };
+
+struct model_info {
+    enum model_kind kind;
+    struct str arch; /* "llama", "qwen2", "bert" ... */
+    struct str name; /* general.name or the folder's name */
+    int64_t n_vocab, n_ctx_train, n_layers, n_embd, n_heads, n_kv_heads;
+    int64_t n_params;
+    size_t weight_bytes;  /* as stored */
+    struct str type_name; /* the most frequent matrix type, "q4_k" */
+};
+void model_info(const struct model *m, struct model_info *out);
+
+const struct tokenizer *model_tokenizer(const struct model *m);
+/* The chat template's source; empty when the model has none. name: NULL or "" for the default,
+ * "tool_use", "rag" ... where a model has several. */
+struct str model_chat_template(const struct model *m, const char *name);
+
+/* Sampling defaults that came with the model (generation_config.json); NaN / -1 where unsaid. */
+struct model_defaults {
+    double temperature, top_p, min_p, repetition_penalty;
+    int64_t top_k;
+    int32_t end_ids[16]; /* eos ids, besides the tokenizer's */
+    int n_end_ids;
+};
+const struct model_defaults *model_defaults(const struct model *m);
+bool model_is_end(const struct model *m, int32_t id); /* tokenizer_is_end or a default end id */

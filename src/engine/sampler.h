@@ -1,0 +1,73 @@
+/* From logits to a token. A chain of named steps in a fixed, documented order (llama.cpp's):
+ * logit bias, penalties, DRY, then top-k, typical, top-p, min-p, XTC, temperature, and a draw; or
+ * mirostat 2 in place of the cuts. The same seed, logits and history give the same token on every
+ * machine and any number of threads.
+ *
+ * Not tied to the engine: works on any array of logits. One sampler per generated sequence. */
+#pragma once
+#include "base/err.h"
+#include "base/str.h"
+#include <stdint.h>
+
+struct logit_bias {
+    int32_t token;
+    float bias; /* -INFINITY bans the token */
+};
+
+struct sampler_params {
+    double temperature;                         /* 0: greedy */
+    int64_t top_k;                              /* 0: off */
+    double top_p;                               /* 1: off. Holtzman et al. 2019 */
+    double min_p;                               /* 0: off. Nguyen et al. 2024 */
+    double typical_p;                           /* 1: off. Meister et al. 2022 */
+    double repetition_penalty;                  /* 1: off. Keskar et al. 2019 */
+    double presence_penalty, frequency_penalty; /* 0: off; OpenAI's */
+    int64_t penalty_last_n;                     /* tokens looked back on; 0: off, -1: all */
+    double dry_multiplier;                      /* 0: off. p-e-w's DRY */
+    double dry_base;
+    int64_t dry_allowed_length, dry_penalty_last_n;
+    double xtc_probability, xtc_threshold; /* 0: off. p-e-w's XTC */
+    int mirostat;                          /* 0 off, 2: Basu et al. 2020, version 2 */
+    double mirostat_tau, mirostat_eta;
+    uint64_t seed;
+    const struct logit_bias *bias;
+    size_t n_bias;
+    const struct str *dry_breakers; /* NULL: "\n", ":", "\"", "*" */
+    size_t n_dry_breakers;
+    int n_top; /* how many alternatives token_info reports (at most TOP_MAX) */
+};
+/* Ollama's and llama.cpp's defaults: temperature 0.8, top-k 40, top-p 0.95, min-p 0.05, the rest
+ * off. */
+extern const struct sampler_params sampler_defaults;
+
+enum { TOP_MAX = 32 };
+struct token_info {
+    int32_t token;
+    float logprob; /* of the chosen token under the model's own distribution (before any step) */
+    float margin;  /* logit of the best minus the second */
+    float entropy; /* nats, of the model's own distribution */
+    int n_top;
+    struct {
+        int32_t token;
+        float logprob;
+    } top[TOP_MAX];
+};
+
+struct sampler;
+
+/* Copies params. EUSAGE naming the parameter that is out of range. token_text (may be NULL) gives
+ * a token's text, for DRY's breakers. */
+NODISCARD enum status sampler_new(struct sampler **out, const struct sampler_params *p,
+                                  size_t n_vocab,
+                                  struct str (*token_text)(const void *ctx, int32_t token),
+                                  const void *ctx, struct err *err);
+void sampler_free(struct sampler *s);
+NODISCARD enum status sampler_check(const struct sampler_params *p, struct err *err);
+
+/* Adds a token (of the prompt, or chosen) to the history that penalties look at. */
+void sampler_accept(struct sampler *s, int32_t token);
+
+/* Picks from n_vocab logits, which are left as they are. banned (may be NULL) lists tokens that
+ * cannot be chosen (end tokens before min_tokens). info may be NULL. */
+int32_t sampler_pick(struct sampler *s, const float *logits, const int32_t *banned, size_t n_banned,
+                     struct token_info *info);

@@ -1,0 +1,1 @@
+/* format */ typedef int format_floor;

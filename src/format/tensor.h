@@ -1,0 +1,22 @@
+/* One tensor of a model file: a checked, borrowed view into the file's mapping. */
+#pragma once
+#include "format/quant.h"
+
+enum { TENSOR_DIMS = 4 };
+
+/* ne[0] is the innermost (contiguous) dimension, as in GGUF: a matrix of R rows and C columns has
+ * ne = {C, R}. Unused dimensions are 1. (safetensors shapes are reversed on reading.) */
+struct tensor {
+    struct str name;
+    enum qtype type;
+    int n_dims;
+    int64_t ne[TENSOR_DIMS];
+    const void *data; /* any alignment a hostile file may give for safetensors; GGUF's for GGUF */
+    size_t bytes;
+};
+
+/* Elements in all; cannot overflow for a tensor that a reader has returned. */
+static inline int64_t tensor_elems(const struct tensor *t)
+{
+    return t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3];
+}

@@ -1,0 +1,109 @@
+/* CPU arithmetic: one table of function pointers per instruction set, chosen once.
+ *
+ * Kernels get raw pointers, sizes and row ranges; threads, tiles and models live above. A slot that
+ * an instruction set does not fill keeps the best weaker one. HEARTH_CPU_DISABLE=avx512vnni,avx2
+ * switches features off (an unknown name is an error).
+ *
+ * Two arithmetics for products with weights:
+ *  - default: activations rounded to int8 in blocks of 32 (one f32 scale each); integer products
+ *    within a block, float32 sums over blocks in one fixed order;
+ *  - exact: weights expanded to float32, float32 products and sums (fixed order).
+ * DETERMINISM: for one instruction set, output (row, token) has the same bits whatever the number
+ * of tokens in the call, the row range, and the threads around it. So a prompt in one piece, in
+ * chunks or token by token gives the same logits. Tests hold every type to it. */
+#pragma once
+#include "base/err.h"
+#include "format/quant.h"
+#include <stdint.h>
+
+/* A weight matrix: `rows` rows of `cols` elements, each row row_bytes of blocks of `type`. */
+struct mat {
+    enum qtype type;
+    int64_t rows, cols;
+    size_t row_bytes;
+    const void *data;
+};
+
+/* Activations (n, cols), prepared once and multiplied with several matrices.
+ * Blocks run over cols; a last partial block (cols % 32 != 0) is padded with zeros. */
+enum { ACT_BLOCK = 32 };
+struct acts {
+    int64_t n, cols;
+    const float *x; /* (n, cols), rows x_stride floats apart; borrowed */
+    int64_t x_stride;
+    int8_t *q;      /* (n, cols rounded up to 32) */
+    float *scale;   /* (n, blocks): x is about q * scale */
+    int32_t *sum;   /* (n, blocks): sum of q over the block, for types with an offset */
+    int64_t blocks; /* ceil(cols / 32) */
+};
+
+enum kv_type { KV_F16, KV_F32, KV_Q8 }; /* element type of the KV cache */
+
+struct kernel_ops {
+    const char *isa;
+
+    /* Fills q, scale and sum for rows [t0, t1) of a (layout above; memory provided). */
+    void (*acts_quantize)(struct acts *a, int64_t t0, int64_t t1);
+
+    /* y[t * y_stride + r] = sum_k w[r][k] * a[t][k] for r in [r0, r1), all t in [t0, t1).
+     * One function per weight type. `mul` is the default arithmetic (types F32, F16 and BF16 use
+     * a->x), `mul_exact` the exact one. */
+    void (*mul[QT_COUNT])(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a,
+                          int64_t t0, int64_t t1, float *y, int64_t y_stride);
+    void (*mul_exact)(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a, int64_t t0,
+                      int64_t t1, float *y, int64_t y_stride);
+
+    float (*dot)(const float *a, const float *b, int64_t n);
+    void (*add)(float *y, const float *x, int64_t n);           /* y += x */
+    void (*axpy)(float *y, float s, const float *x, int64_t n); /* y += s * x */
+    void (*scale)(float *y, float s, int64_t n);                /* y *= s */
+
+    /* y = x / sqrt(mean(x^2) + eps) * (w + offset); w may be NULL (ones). Zhang and Sennrich 2019
+     */
+    void (*rmsnorm)(float *y, const float *x, const float *w, float offset, float eps, int64_t n);
+    /* y = (x - mean) / sqrt(var + eps) * w + b. Ba et al. 2016 */
+    void (*layernorm)(float *y, const float *x, const float *w, const float *b, float eps,
+                      int64_t n);
+
+    /* y[i] = act(gate[i]) * up[i]; up may be NULL (plain activation); y may alias gate */
+    void (*silu)(float *y, const float *gate, const float *up, int64_t n);
+    void (*gelu_tanh)(float *y, const float *gate, const float *up, int64_t n);
+    void (*gelu_erf)(float *y, const float *gate, const float *up, int64_t n);
+
+    /* x = exp(x - max) / sum, in place; returns log(sum(exp(x))) of the input */
+    float (*softmax)(float *x, int64_t n);
+    void (*softcap)(float *x, float cap, int64_t n); /* x = cap * tanh(x / cap) */
+
+    /* Rotates pairs of one head in place (RoFormer, Su et al. 2021). cos and sin: n_rot / 2 values.
+     * rope_half pairs (i, i + n_rot/2), rope_pairs pairs (2i, 2i + 1); dims >= n_rot unchanged. */
+    void (*rope_half)(float *x, const float *cos, const float *sin, int64_t n_rot);
+    void (*rope_pairs)(float *x, const float *cos, const float *sin, int64_t n_rot);
+
+    /* KV cache rows: n floats to kv_row_bytes(type, n) bytes. */
+    void (*kv_store[3])(void *dst, const float *src, int64_t n);
+    /* scores[i] = scale * dot(q, row i), i in [0, n_pos); rows row_bytes apart */
+    void (*kv_scores[3])(float *scores, const float *q, const void *k, size_t row_bytes,
+                         int64_t n_pos, int64_t n, float scale);
+    /* out[d] += sum_i p[i] * row i [d], in order of i */
+    void (*kv_mix[3])(float *out, const float *p, const void *v, size_t row_bytes, int64_t n_pos,
+                      int64_t n);
+};
+
+/* Bytes of one cached row of n floats. KV_Q8: blocks of 32 as f16 scale and 32 int8 (Q8_0). */
+size_t kv_row_bytes(enum kv_type t, int64_t n);
+
+/* The best table for this machine; the first call chooses (thread-safe), later calls are free.
+ * Aborts never; kernel_check tells about a bad HEARTH_CPU_DISABLE. */
+const struct kernel_ops *kernel_ops(void);
+NODISCARD enum status kernel_check(struct err *err);
+
+/* Tables by strength for tests: [0] is scalar; NULL past the last one this CPU supports. */
+const struct kernel_ops *kernel_ops_at(int i);
+
+/* Names of the detected (and not disabled) CPU features, "avx2 fma f16c avx512f ...". */
+const char *kernel_cpu_features(void);
+
+/* Bytes and layout of prepared activations inside one caller-provided, 64-byte aligned block. */
+size_t acts_bytes(int64_t n, int64_t cols);
+void acts_init(struct acts *a, void *block, const float *x, int64_t x_stride, int64_t n,
+               int64_t cols);

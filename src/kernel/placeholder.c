@@ -1,0 +1,1 @@
+/* kernel */ typedef int kernel_floor;

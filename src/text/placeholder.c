@@ -1,0 +1,1 @@
+/* text */ typedef int text_floor;

@@ -1,0 +1,200 @@
+/* The ground floor: buffers with ceilings, arenas, UTF-8, JSON writing, files, the thread pool. */
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/jsonw.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "base/utf8.h"
+#include "support.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void buf_keeps_its_ceiling(void **state)
+{
+    (void)state;
+    struct buf b;
+    struct err err = {0};
+    buf_init(&b, 10);
+    buf_adds(&b, "12345");
+    buf_printf(&b, "%d", 67890);
+    assert_int_equal(buf_check(&b, "test", &err), OK);
+    assert_string_equal(b.p, "1234567890");
+    buf_addc(&b, 'x');
+    assert_int_equal(buf_check(&b, "test", &err), ELIMIT);
+    assert_string_equal(err.msg, "test: would grow past 10 bytes (or memory ran out)");
+    buf_clear(&b);
+    buf_add(&b, NULL, 0);
+    assert_int_equal(buf_check(&b, "test", &err), OK);
+    buf_release(&b);
+}
+
+static void arena_keeps_its_ceiling(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    for (int i = 0; i < 1000; i++) {
+        char *p = arena_alloc(&a, 100);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % 16, 0);
+        for (int k = 0; k < 100; k++)
+            assert_int_equal(p[k], 0);
+        memset(p, 0xff, 100);
+    }
+    assert_non_null(arena_alloc(&a, 500000));
+    assert_null(arena_alloc(&a, 1 << 20));
+    assert_null(arena_array(&a, SIZE_MAX / 2, 3));
+    arena_release(&a);
+}
+
+static void utf8_rejects_what_rfc_3629_rejects(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t valid, tail;
+    } rows[] = {
+        {"abc", 3, 0},
+        {"h\xc3\xa9", 3, 0},
+        {"\xe2\x82\xac", 3, 0},
+        {"\xe2\x82", 0, 2},
+        {"a\xf0\x9f\x98", 1, 3},
+        {"\xc0\x80", 0, 0},
+        {"\xed\xa0\x80", 0, 0},
+        {"\xf4\x90\x80\x80", 0, 0},
+        {"\xf0\x9f\x98\x80", 4, 0},
+        {"\xff", 0, 0},
+        {"\xc3", 0, 1},
+        {"", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct str s = str_from(rows[i].text);
+        assert_int_equal(utf8_valid_prefix(s), rows[i].valid);
+        assert_int_equal(utf8_incomplete_tail(s), rows[i].tail);
+    }
+    for (uint32_t c = 0; c <= 0x10ffff; c++) {
+        char out[4];
+        uint32_t back;
+        if (c >= 0xd800 && c <= 0xdfff)
+            continue;
+        int n = utf8_encode(c, out);
+        assert_int_equal(utf8_decode(out, (size_t)n, &back), n);
+        assert_int_equal(back, c);
+    }
+}
+
+static void written_json_reads_back(void **state)
+{
+    (void)state;
+    struct buf b;
+    struct err err;
+    struct jsonw w;
+    json_t *v;
+    buf_init(&b, 1 << 16);
+    jsonw_init(&w, &b, 2);
+    jsonw_obj(&w);
+    jsonw_kstr(&w, "text", STR("a\"\\\n\x01\xc3\xa9\xff"));
+    jsonw_key(&w, "list");
+    jsonw_arr(&w);
+    jsonw_int(&w, -5);
+    jsonw_num(&w, 0.1);
+    jsonw_num(&w, 1e300 * 1e300);
+    jsonw_end(&w);
+    jsonw_kbool(&w, "yes", true);
+    jsonw_end(&w);
+    assert_int_equal(json_parse(&v, buf_str(&b), "written", &err), OK);
+    assert_string_equal(json_string_value(json_object_get(v, "text")),
+                        "a\"\\\n\x01\xc3\xa9\xef\xbf\xbd");
+    const json_t *list = json_object_get(v, "list");
+    assert_int_equal(json_integer_value(json_array_get(list, 0)), -5);
+    assert_true(json_real_value(json_array_get(list, 1)) == 0.1);
+    assert_true(json_is_null(json_array_get(list, 2)));
+    int64_t n;
+    assert_int_equal(json_get_int(v, "text", &n, 7, &err), EFORMAT);
+    assert_string_equal(err.msg, "'text' is a string, expected an integer");
+    assert_int_equal(json_get_int(v, "absent", &n, 7, &err), OK);
+    assert_int_equal(n, 7);
+    json_decref(v);
+    buf_release(&b);
+    assert_int_equal(json_parse(&v, STR("{\"a\":1,\"a\":2}"), "twice", &err), EFORMAT);
+}
+
+static void a_file_is_written_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/hearth-base-XXXXXX";
+    struct file_writer w;
+    struct file_map m;
+    struct err err;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(file_writer_open(&w, path, &err), OK);
+    file_writer_put(&w, "hello", 5);
+    file_writer_abort(&w);
+    assert_int_equal(file_map_open(&m, path, &err), OK);
+    assert_int_equal(m.n, 0);
+    file_map_close(&m);
+    assert_int_equal(file_writer_open(&w, path, &err), OK);
+    file_writer_put(&w, "hello", 5);
+    assert_int_equal(file_writer_commit(&w, &err), OK);
+    assert_int_equal(file_map_open(&m, path, &err), OK);
+    assert_int_equal(m.n, 5);
+    assert_memory_equal(m.p, "hello", 5);
+    file_map_close(&m);
+    unlink(path);
+    assert_int_equal(file_map_open(&m, path, &err), ENOTFOUND);
+}
+
+struct marks {
+    _Atomic uint8_t *seen;
+    atomic_int worker_max;
+};
+
+static void mark(void *ctx, int worker, int64_t begin, int64_t end)
+{
+    struct marks *m = ctx;
+    for (int64_t i = begin; i < end; i++)
+        atomic_fetch_add(&m->seen[i], 1);
+    if (worker > atomic_load(&m->worker_max))
+        atomic_store(&m->worker_max, worker);
+}
+
+static void pool_runs_every_item_once(void **state)
+{
+    (void)state;
+    struct err err;
+    struct rng rng;
+    rng_seed(&rng, 1);
+    for (int threads = 1; threads <= 5; threads++) {
+        struct pool *p;
+        assert_int_equal(pool_new(&p, threads, &err), OK);
+        for (int round = 0; round < 2000; round++) {
+            int64_t n = (int64_t)(rng_next(&rng) % 300), grain = (int64_t)(rng_next(&rng) % 20);
+            struct marks m = {.seen = calloc((size_t)n + 1, 1)};
+            pool_run(p, mark, &m, n, grain);
+            for (int64_t i = 0; i < n; i++)
+                assert_int_equal(m.seen[i], 1);
+            assert_true(atomic_load(&m.worker_max) < threads);
+            free((void *)m.seen);
+        }
+        pool_free(p);
+    }
+    struct pool *p;
+    assert_int_equal(pool_new(&p, -1, &err), EUSAGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(buf_keeps_its_ceiling),
+        cmocka_unit_test(arena_keeps_its_ceiling),
+        cmocka_unit_test(utf8_rejects_what_rfc_3629_rejects),
+        cmocka_unit_test(written_json_reads_back),
+        cmocka_unit_test(a_file_is_written_whole_or_not_at_all),
+        cmocka_unit_test(pool_runs_every_item_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
