@@ -16,7 +16,7 @@ struct logit_bias {
 
 struct sampler_params {
     double temperature;                         /* 0: greedy */
-    int64_t top_k;                              /* 0: off */
+    int64_t top_k;                              /* 0 or -1: off */
     double top_p;                               /* 1: off. Holtzman et al. 2019 */
     double min_p;                               /* 0: off. Nguyen et al. 2024 */
     double typical_p;                           /* 1: off. Meister et al. 2022 */
@@ -44,7 +44,7 @@ enum { TOP_MAX = 32 };
 struct token_info {
     int32_t token;
     float logprob; /* of the chosen token under the model's own distribution (before any step) */
-    float margin;  /* logit of the best minus the second */
+    float margin;  /* logit of the best minus the second; INFINITY when there is no second */
     float entropy; /* nats, of the model's own distribution */
     int n_top;
     struct {
@@ -54,6 +54,23 @@ struct token_info {
 };
 
 struct sampler;
+
+/* The steps in detail, and where they follow llama.cpp's definitions:
+ *   1. logit bias is added; 2. penalties: each token of the last penalty_last_n has a positive
+ *   logit divided by (a negative one multiplied with) repetition_penalty, then loses
+ *   count * frequency_penalty + presence_penalty; 3. DRY: a token that would continue a
+ *   repetition of len >= dry_allowed_length tokens loses multiplier * base^(len - allowed);
+ *   repetitions are counted back to the last breaker; 4. banned tokens drop out.
+ * At temperature 0 the best is taken now. Else, each cut on what the one before left, renormalised:
+ *   5. top-k: the k best; 6. typical: by distance of surprise from entropy until the mass is above
+ *   typical_p; 7. top-p: the best until the mass reaches top_p; 8. min-p: those at least min_p
+ *   times as likely as the best; 9. XTC; 10. logits / temperature; 11. one draw.
+ * Mirostat replaces 5 to 9: after the temperature, tokens of more than mu bits are cut, and mu
+ * follows the surprise of what was drawn (it starts at 2 tau).
+ *
+ * Equal logits rank by token id, the lower first. A NaN is as good as -inf, and +inf as FLT_MAX.
+ * Every number is float64 arithmetic or base/detmath.h, in one order: no library function, thread
+ * count or instruction set can change a choice. */
 
 /* Copies params. EUSAGE naming the parameter that is out of range. token_text (may be NULL) gives
  * a token's text, for DRY's breakers. */
@@ -68,6 +85,7 @@ NODISCARD enum status sampler_check(const struct sampler_params *p, struct err *
 void sampler_accept(struct sampler *s, int32_t token);
 
 /* Picks from n_vocab logits, which are left as they are. banned (may be NULL) lists tokens that
- * cannot be chosen (end tokens before min_tokens). info may be NULL. */
+ * cannot be chosen (end tokens before min_tokens). info may be NULL. -1 when no token can be
+ * chosen: each is banned, -inf or NaN. Allocates nothing. */
 int32_t sampler_pick(struct sampler *s, const float *logits, const int32_t *banned, size_t n_banned,
                      struct token_info *info);
