@@ -1,1 +1,0 @@
-/* format */ typedef int format_floor;
