@@ -11,27 +11,41 @@ struct gen_params {
     int64_t min_tokens;     /* end tokens are not chosen before */
     const struct str *stop; /* texts that end the answer and are not told; may span tokens */
     size_t n_stop;
-    bool ignore_eos;
-    bool context_shift; /* drop the oldest half when full, instead of ending with GEN_CONTEXT */
-    bool show_special;  /* control tokens are told as text */
+    bool ignore_eos; /* end tokens are tokens like any other: they may be chosen and end nothing */
+    /* when full, drop the older half (all but the first token) and go on, instead of ending with
+     * GEN_CONTEXT */
+    bool context_shift;
+    bool show_special; /* control tokens are told as text */
 };
 
 struct gen_event {
     struct str text;              /* whole UTF-8 characters; may be empty */
     const struct token_info *tok; /* NULL for text that was held back and is now told */
+    /* while the prompt is read: tokens done of how many, with empty text and no tok; else 0 */
+    size_t prompt_done, prompt_total;
 };
 
 struct gen_stats {
-    int64_t n_prompt, n_cached, n_generated;
+    int64_t n_prompt;    /* tokens of the prompt given */
+    int64_t n_cached;    /* tokens that seq held before */
+    int64_t n_generated; /* the end token included */
+    int64_t n_shifts;
     double prefill_s, decode_s;
     enum gen_end end;
-    int stop_index; /* which stop text, with GEN_STOP_STRING */
+    int stop_index; /* which stop text, with GEN_STOP_STRING; else -1 */
 };
 
 /* Appends `prompt` to seq, then generates. The KV cache holds the prompt and all generated tokens
- * but the last afterwards (stop strings included); `out` (may be NULL) gets the generated ids.
- * on_event returns non-zero to stop (GEN_CANCELLED; not an error). ECONTEXT when the prompt does
- * not fit, with both counts in the message; never a silent cut. */
+ * but the last afterwards (stop strings included); `out` (may be NULL) gets the generated ids, the
+ * end token included, which is not told as an event.
+ *
+ * on_event (may be NULL) is called for every token, for held-back text at the end, and between the
+ * chunks of a long prompt; it returns non-zero to stop (GEN_CANCELLED; not an error, and it is not
+ * called again). The prompt's tokens count for the penalties; those in seq before do not.
+ *
+ * ECONTEXT when the prompt does not fit, with both counts in the message; never a silent cut. An
+ * error while reading the prompt leaves seq as it was. EUSAGE for parameters out of range, EFAIL
+ * when the model's logits leave no token to choose. */
 NODISCARD enum status generate(struct engine *e, int seq, const int32_t *prompt, size_t n,
                                const struct gen_params *p,
                                int (*on_event)(void *ctx, const struct gen_event *ev), void *ctx,
