@@ -26,7 +26,8 @@ struct err {
 
 /* Records code and message in err (which may be NULL) and returns code. */
 enum status err_set(struct err *err, enum status code, const char *fmt, ...) PRINTF_LIKE(3, 4);
-enum status err_setv(struct err *err, enum status code, const char *fmt, va_list ap);
+enum status err_setv(struct err *err, enum status code, const char *fmt, va_list ap)
+    PRINTF_LIKE(3, 0);
 
 /* Puts "prefix: " before the recorded message: who was being worked on when it happened. Returns
  * err->code (EFAIL when err is NULL). */

@@ -397,10 +397,28 @@ const struct tensor *safetensors_tensor(const struct safetensors *s, struct str 
     return i == SIZE_MAX ? NULL : &s->tensors[i];
 }
 
+/* Of the first file; NULL when it has none. */
+static json_t *metadata(const struct safetensors *s)
+{
+    return s->n_shards ? json_object_get(s->shards[0].header, "__metadata__") : NULL;
+}
+
 struct str safetensors_metadata(const struct safetensors *s, const char *key)
 {
-    const json_t *v =
-        s->n_shards ? json_object_get(json_object_get(s->shards[0].header, "__metadata__"), key)
-                    : NULL;
+    const json_t *v = json_object_get(metadata(s), key);
     return json_is_string(v) ? json_str(v) : (struct str){NULL, 0};
+}
+
+bool safetensors_metadata_at(const struct safetensors *s, size_t i, struct str *key,
+                             struct str *value)
+{
+    json_t *o = metadata(s);
+    void *it = json_object_iter(o);
+    for (; it && i; i--)
+        it = json_object_iter_next(o, it);
+    if (!it)
+        return false;
+    *key = (struct str){json_object_iter_key(it), json_object_iter_key_len(it)};
+    *value = json_str(json_object_iter_value(it));
+    return true;
 }

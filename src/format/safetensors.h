@@ -22,3 +22,6 @@ const struct tensor *safetensors_tensor_at(const struct safetensors *s, size_t i
 const struct tensor *safetensors_tensor(const struct safetensors *s, struct str name);
 /* The header's "__metadata__" entry; p = NULL when absent. */
 struct str safetensors_metadata(const struct safetensors *s, const char *key);
+/* The i-th entry of "__metadata__"; false past the last one. */
+bool safetensors_metadata_at(const struct safetensors *s, size_t i, struct str *key,
+                             struct str *value);
