@@ -8,9 +8,26 @@
  *  - default: activations rounded to int8 in blocks of 32 (one f32 scale each); integer products
  *    within a block, float32 sums over blocks in one fixed order;
  *  - exact: weights expanded to float32, float32 products and sums (fixed order).
- * DETERMINISM: for one instruction set, output (row, token) has the same bits whatever the number
- * of tokens in the call, the row range, and the threads around it. So a prompt in one piece, in
- * chunks or token by token gives the same logits. Tests hold every type to it. */
+ *
+ * DETERMINISM: output (row, token) has the same bits whatever the number of tokens in the call,
+ * the row range, the threads around it and the instruction set. So a prompt in one piece, in
+ * chunks or token by token gives the same logits, on every machine. This works because each
+ * operation is defined on 16 lanes, whatever the width of the registers, with every multiply, add
+ * and fused multiply-add named. Tests hold every slot and type to it.
+ *
+ * The order of the default product. Columns are cut into spans of SPAN_COLS, spans into groups of
+ * 16 blocks of 32 columns. Block j of a group belongs to lane j. For each block in turn
+ *     t = ws * i                     i: integer dot product of the 32 weights with q
+ *     t = fma(ws_hi, i_hi, ws_lo * i_lo)   for types with a scale per 16 (Q2_K, Q3_K, Q6_K)
+ *     lane = fma(scale, t, lane)
+ *     lane = fma(wm, fsum, lane)     for types with a minimum (wm: of the block or of each half)
+ * At the end of a span lanes are added pairwise (j and j + 8, then 4, 2, 1); spans are added in
+ * order. ws is the block's weight scale in float32 (K types: d times the 6-bit scale, rounded).
+ * In the lanes of one row's blocks this runs from the mapped bytes at memory speed (few tokens);
+ * with 16 rows in the lanes it is a matrix product without any horizontal sum (many tokens).
+ *
+ * The order of the exact product and of float weights: element k of a span belongs to lane k % 32,
+ * lane = fma(w, x, lane); lanes and spans are added as above (l and l + 16 first). */
 #pragma once
 #include "base/err.h"
 #include "format/quant.h"
@@ -24,17 +41,31 @@ struct mat {
     const void *data;
 };
 
-/* Activations (n, cols), prepared once and multiplied with several matrices.
- * Blocks run over cols; a last partial block (cols % 32 != 0) is padded with zeros. */
-enum { ACT_BLOCK = 32 };
+enum {
+    ACT_BLOCK = 32,                    /* columns that share an activation scale */
+    ACT_LANES = 16,                    /* blocks in a group */
+    ACT_GROUP = ACT_BLOCK * ACT_LANES, /* columns in a group */
+    SPAN_COLS = 4 * ACT_GROUP,         /* columns summed in lanes before lanes are added */
+};
+
+/* 512 activations of one token, rounded: x is about q * scale. Dword (c, j) of q holds columns
+ * 4c .. 4c + 3 of block j, so that one 64-byte vector feeds all 16 lanes and one dword can be
+ * broadcast. Blocks past the last column are zero. A block whose largest magnitude is below 2^-100
+ * rounds to zero; a block with an infinity or NaN gets scale NaN. */
+struct act_group {
+    int8_t q[8][ACT_LANES][4];
+    float scale[ACT_LANES];
+    int32_t sum[ACT_LANES], sum_lo[ACT_LANES], sum_hi[ACT_LANES];  /* of q: block, its halves */
+    float fsum[ACT_LANES], fsum_lo[ACT_LANES], fsum_hi[ACT_LANES]; /* scale * sum */
+};
+
+/* Activations (n, cols), prepared once and multiplied with several matrices. */
 struct acts {
     int64_t n, cols;
     const float *x; /* (n, cols), rows x_stride floats apart; borrowed */
     int64_t x_stride;
-    int8_t *q;      /* (n, cols rounded up to 32) */
-    float *scale;   /* (n, blocks): x is about q * scale */
-    int32_t *sum;   /* (n, blocks): sum of q over the block, for types with an offset */
-    int64_t blocks; /* ceil(cols / 32) */
+    int64_t groups;      /* ceil(cols / ACT_GROUP) */
+    struct act_group *g; /* (n, groups) */
 };
 
 enum kv_type { KV_F16, KV_F32, KV_Q8 }; /* element type of the KV cache */
@@ -42,12 +73,14 @@ enum kv_type { KV_F16, KV_F32, KV_Q8 }; /* element type of the KV cache */
 struct kernel_ops {
     const char *isa;
 
-    /* Fills q, scale and sum for rows [t0, t1) of a (layout above; memory provided). */
+    /* Fills a->g for rows [t0, t1). */
     void (*acts_quantize)(struct acts *a, int64_t t0, int64_t t1);
 
     /* y[t * y_stride + r] = sum_k w[r][k] * a[t][k] for r in [r0, r1), all t in [t0, t1).
-     * One function per weight type. `mul` is the default arithmetic (types F32, F16 and BF16 use
-     * a->x), `mul_exact` the exact one. */
+     * One function per weight type (NULL for types that are no weights). `mul` is the default
+     * arithmetic (types F32, F16 and BF16 use a->x and need no acts_quantize), `mul_exact` the
+     * exact one, from a->x. Row ranges that are multiples of 32 suit many tokens best. Uses up to
+     * 128 KB of stack. */
     void (*mul[QT_COUNT])(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a,
                           int64_t t0, int64_t t1, float *y, int64_t y_stride);
     void (*mul_exact)(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a, int64_t t0,
@@ -61,7 +94,7 @@ struct kernel_ops {
     /* y = x / sqrt(mean(x^2) + eps) * (w + offset); w may be NULL (ones). Zhang and Sennrich 2019
      */
     void (*rmsnorm)(float *y, const float *x, const float *w, float offset, float eps, int64_t n);
-    /* y = (x - mean) / sqrt(var + eps) * w + b. Ba et al. 2016 */
+    /* y = (x - mean) / sqrt(var + eps) * w + b; w and b may be NULL. Ba et al. 2016 */
     void (*layernorm)(float *y, const float *x, const float *w, const float *b, float eps,
                       int64_t n);
 
@@ -89,7 +122,8 @@ struct kernel_ops {
                       int64_t n);
 };
 
-/* Bytes of one cached row of n floats. KV_Q8: blocks of 32 as f16 scale and 32 int8 (Q8_0). */
+/* Bytes of one cached row of n floats. KV_Q8: blocks of 32 as f16 scale and 32 int8 (Q8_0); a
+ * last partial block is padded with zeros. */
 size_t kv_row_bytes(enum kv_type t, int64_t n);
 
 /* The best table for this machine; the first call chooses (thread-safe), later calls are free.
@@ -103,7 +137,8 @@ const struct kernel_ops *kernel_ops_at(int i);
 /* Names of the detected (and not disabled) CPU features, "avx2 fma f16c avx512f ...". */
 const char *kernel_cpu_features(void);
 
-/* Bytes and layout of prepared activations inside one caller-provided, 64-byte aligned block. */
+/* Bytes and layout of prepared activations inside one caller-provided, 64-byte aligned block.
+ * acts_bytes is SIZE_MAX when the size overflows. */
 size_t acts_bytes(int64_t n, int64_t cols);
 void acts_init(struct acts *a, void *block, const float *x, int64_t x_stride, int64_t n,
                int64_t cols);

@@ -1,1 +1,0 @@
-/* kernel */ typedef int kernel_floor;
