@@ -1,1 +1,0 @@
-/* text */ typedef int text_floor;
