@@ -1,10 +1,45 @@
 #include "base/json.h"
 #include "base/file.h"
 
+enum { SAFE_DIGITS = 18 }; /* every integer of so many fits 64 bits */
+
+/* Copies text with ".0" after integers of more digits, outside of strings. */
+static void widen_integers(struct str text, struct buf *out)
+{
+    bool in_string = false;
+    size_t i = 0;
+    while (i < text.n) {
+        char c = text.p[i];
+        size_t start = i++;
+        bool number = !in_string && c >= '0' && c <= '9';
+        if (in_string && c == '\\' && i < text.n)
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        while (number && i < text.n && text.p[i] >= '0' && text.p[i] <= '9')
+            i++;
+        buf_add(out, text.p + start, i - start);
+        bool whole = i == text.n || !strchr(".eE", text.p[i]);
+        bool tail = start > 0 && strchr(".eE+", text.p[start - 1]);
+        if (number && whole && !tail && i - start > SAFE_DIGITS)
+            buf_adds(out, ".0");
+    }
+}
+
 enum status json_parse(json_t **out, struct str text, const char *what, struct err *err)
 {
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
     json_error_t e;
-    *out = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
+    *out = json_loadb(text.p, text.n, flags, &e);
+    if (!*out && json_error_code(&e) == json_error_numeric_overflow) {
+        /* "model_max_length": 1000000000000000019884624838656 is in most tokenizer configs */
+        struct buf wide;
+        buf_init(&wide, 2 * text.n);
+        widen_integers(text, &wide);
+        if (!wide.failed)
+            *out = json_loadb(wide.p, wide.n, flags, &e);
+        buf_release(&wide);
+    }
     if (!*out)
         return err_set(err, EFORMAT, "%s: line %d, column %d: %s", what, e.line, e.column, e.text);
     return OK;

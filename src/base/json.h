@@ -9,7 +9,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
-/* what: a name for messages, such as the path. The caller releases *out with json_decref. */
+/* Integers that do not fit 64 bits become reals, as other readers take them.
+ * what: a name for messages, such as the path. The caller releases *out with json_decref. */
 NODISCARD enum status json_parse(json_t **out, struct str text, const char *what, struct err *err);
 NODISCARD enum status json_parse_file(json_t **out, const char *path, size_t max, struct err *err);
 

@@ -186,6 +186,28 @@ static void pool_runs_every_item_once(void **state)
     assert_int_equal(pool_new(&p, -1, &err), EUSAGE);
 }
 
+static void json_takes_huge_integers(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    json_t *j;
+    struct str text =
+        STR("{\"max\": 1000000000000000019884624838656, \"ids\": [-99999999999999999999,"
+            "9223372036854775807, 1234567890123456789.5, 1e0000000000000000000001],"
+            "\"text\": \"\\\"12345678901234567890123\"}");
+    assert_ok(json_parse(&j, text, "config", &err));
+    const json_t *ids = json_object_get(j, "ids");
+    assert_true(json_real_value(json_object_get(j, "max")) == 1e30);
+    assert_true(json_real_value(json_array_get(ids, 0)) == -1e20);
+    assert_true(json_number_value(json_array_get(ids, 1)) == 9223372036854775807.0);
+    assert_true(json_real_value(json_array_get(ids, 2)) == 1234567890123456789.5);
+    assert_true(json_real_value(json_array_get(ids, 3)) == 10);
+    assert_string_equal(json_string_value(json_object_get(j, "text")), "\"12345678901234567890123");
+    json_decref(j);
+    assert_int_equal(json_parse(&j, STR("[1e999]"), "config", &err), EFORMAT);
+    assert_int_equal(json_parse(&j, STR("[12345678901234567890123, \"x"), "c", &err), EFORMAT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +217,7 @@ int main(void)
         cmocka_unit_test(written_json_reads_back),
         cmocka_unit_test(a_file_is_written_whole_or_not_at_all),
         cmocka_unit_test(pool_runs_every_item_once),
+        cmocka_unit_test(json_takes_huge_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

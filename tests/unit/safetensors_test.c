@@ -99,7 +99,7 @@ static void lies_are_refused(void **state)
         {T("\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,0],\"data_offsets\":[0,0]"), -1, 0,
          EFORMAT, "overflows"},
         {T("\"dtype\":\"F32\",\"shape\":[9223372036854775808],\"data_offsets\":[0,0]"), -1, 0,
-         EFORMAT, "too big integer"},
+         EFORMAT, "is no integer"},
         {T(F32_4 "\"data_offsets\":[0,20]"), -1, 16, EFORMAT, "the data area has 16 bytes"},
         {T(F32_4 "\"data_offsets\":[16,0]"), -1, 16, EFORMAT, "data_offsets are [16, 0]"},
         {T(F32_4 "\"data_offsets\":[0,12]"), -1, 12, EFORMAT, "span 12 bytes, expected 16"},
