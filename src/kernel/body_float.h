@@ -68,18 +68,23 @@ INLINE void float_tile(const float *const *w, const float *const *x, int64_t n, 
                        float *s)
 {
     vf s0[FLOAT_ROWS][FLOAT_TOKENS], s1[FLOAT_ROWS][FLOAT_TOKENS];
+    UNROLL
     for (int r = 0; r < nr; r++)
-        for (int t = 0; t < nt; t++)
-            s0[r][t] = s1[r][t] = vf_set1(0);
+        UNROLL
+    for (int t = 0; t < nt; t++)
+        s0[r][t] = s1[r][t] = vf_set1(0);
     int64_t i = 0;
     for (; i + 32 <= n; i += 32) {
         vf x0[FLOAT_TOKENS], x1[FLOAT_TOKENS];
+        UNROLL
         for (int t = 0; t < nt; t++) {
             x0[t] = vf_load(x[t] + i);
             x1[t] = vf_load(x[t] + i + 16);
         }
+        UNROLL
         for (int r = 0; r < nr; r++) {
             vf w0 = vf_load(w[r] + i), w1 = vf_load(w[r] + i + 16);
+            UNROLL
             for (int t = 0; t < nt; t++) {
                 s0[r][t] = vf_fma(w0, x0[t], s0[r][t]);
                 s1[r][t] = vf_fma(w1, x1[t], s1[r][t]);
@@ -88,14 +93,17 @@ INLINE void float_tile(const float *const *w, const float *const *x, int64_t n, 
     }
     int64_t left = n - i, left1 = left > 16 ? left - 16 : 0;
     for (int r = 0; r < nr && left > 0; r++)
-        for (int t = 0; t < nt; t++) {
-            s0[r][t] = vf_fma(load_tail(w[r] + i, left, 0), load_tail(x[t] + i, left, 0), s0[r][t]);
-            s1[r][t] = vf_fma(load_tail(w[r] + i + 16, left1, 0),
-                              load_tail(x[t] + i + 16, left1, 0), s1[r][t]);
-        }
+        UNROLL
+    for (int t = 0; t < nt; t++) {
+        s0[r][t] = vf_fma(load_tail(w[r] + i, left, 0), load_tail(x[t] + i, left, 0), s0[r][t]);
+        s1[r][t] = vf_fma(load_tail(w[r] + i + 16, left1, 0), load_tail(x[t] + i + 16, left1, 0),
+                          s1[r][t]);
+    }
+    UNROLL
     for (int r = 0; r < nr; r++)
-        for (int t = 0; t < nt; t++)
-            s[r * FLOAT_TOKENS + t] = vf_sum(vf_add(s0[r][t], s1[r][t]));
+        UNROLL
+    for (int t = 0; t < nt; t++)
+        s[r * FLOAT_TOKENS + t] = vf_sum(vf_add(s0[r][t], s1[r][t]));
 }
 
 static void float_tiles(const float *const *w, const float *const *x, int64_t n, int nr, int nt,
@@ -109,9 +117,11 @@ static void float_tiles(const float *const *w, const float *const *x, int64_t n,
         float_tile(w, x, n, FLOAT_ROWS, 1, s);
         return;
     }
+    UNROLL
     for (int r = 0; r < nr; r++)
-        for (int t = 0; t < nt; t++)
-            float_tile(w + r, x + t, n, 1, 1, s + r * FLOAT_TOKENS + t);
+        UNROLL
+    for (int t = 0; t < nt; t++)
+        float_tile(w + r, x + t, n, 1, 1, s + r * FLOAT_TOKENS + t);
 }
 
 typedef void expand_fn(const uint8_t *row, int64_t k0, int64_t n, float *dst);

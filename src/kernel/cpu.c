@@ -54,12 +54,23 @@ static const char *const feature_names[N_FEATURES] = {
 #undef F
 };
 
+#if defined(__x86_64__)
+enum {
+    AVX2_BASE = AVX2 | FMA | F16C,
+    AVX512_BASE = AVX2_BASE | AVX512F | AVX512BW | AVX512DQ | AVX512VL,
+};
+#endif
+
 /* Tables by strength with what each needs. */
 static const struct {
     uint32_t needs;
     const struct kernel_ops *ops;
 } tables[] = {
     {0, &kernel_ops_scalar},
+#if defined(__x86_64__)
+    {AVX512_BASE, &kernel_ops_avx512},
+    {AVX512_BASE | AVX512VNNI, &kernel_ops_vnni},
+#endif
 };
 enum { N_TABLES = sizeof tables / sizeof tables[0] };
 

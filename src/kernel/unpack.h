@@ -9,6 +9,13 @@
 #include "kernel/kernel.h"
 #include <string.h>
 
+/* before loops of a few constant rounds whose arrays must become registers */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
 struct qkind {
     uint16_t block_cols; /* of a stored block: 32 or 256 */
     uint16_t block_bytes;

@@ -1,0 +1,12 @@
+/* The table for AVX-512 without VNNI. */
+#include "kernel/vec_avx512.h"
+#include "kernel/body_rows.h"
+#include "kernel/body_acts.h"
+#include "kernel/body_float.h"
+#include "kernel/tile.h"
+#include "kernel/tiles_avx512.h"
+#include "kernel/body_mul.h"
+#include "kernel/tables.h"
+
+#define TABLE kernel_ops_avx512
+#include "kernel/table.h"

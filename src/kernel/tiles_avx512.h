@@ -1,0 +1,382 @@
+/* Tiles (see body_mul.h) of every type with 512-bit registers: 16 blocks of one row, as they lie in
+ * the file, to eight vectors whose lane j holds four weights of block j. Layouts: unpack.h. */
+#pragma once
+
+INLINE void tile_scale(struct tile *t, vf ws)
+{
+    t->ws[0] = ws;
+}
+
+/* 16 halves, `stride` bytes apart */
+INLINE vf halves_at(const uint8_t *p, int s)
+{
+#define H(i) (short)get_u16(p + (i)*s)
+    __m256i h = _mm256_setr_epi16(H(0), H(1), H(2), H(3), H(4), H(5), H(6), H(7), H(8), H(9), H(10),
+                                  H(11), H(12), H(13), H(14), H(15));
+#undef H
+    return _mm512_cvtph_ps(h);
+}
+
+INLINE int32_t get_i32(const uint8_t *p)
+{
+    int32_t x;
+    memcpy(&x, p, 4);
+    return x;
+}
+
+/* 16 dwords, `stride` bytes apart */
+INLINE vi dwords_at(const uint8_t *p, int s)
+{
+#define D(i) get_i32(p + (i)*s)
+    return _mm512_setr_epi32(D(0), D(1), D(2), D(3), D(4), D(5), D(6), D(7), D(8), D(9), D(10),
+                             D(11), D(12), D(13), D(14), D(15));
+#undef D
+}
+
+/* low and high halves of each dword as floats */
+INLINE vf low_halves(vi x)
+{
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x));
+}
+INLINE vf high_halves(vi x)
+{
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(x, 16)));
+}
+
+INLINE vi load_quarters(const uint8_t *p0, const uint8_t *p1, const uint8_t *p2, const uint8_t *p3)
+{
+    vi z = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)p0));
+    z = _mm512_inserti32x4(z, _mm_loadu_si128((const __m128i *)p1), 1);
+    z = _mm512_inserti32x4(z, _mm_loadu_si128((const __m128i *)p2), 2);
+    return _mm512_inserti32x4(z, _mm_loadu_si128((const __m128i *)p3), 3);
+}
+
+/* z[i]'s quarter l is row 4l + i of a 16 x 4 matrix of dwords: out[c] is its column c */
+INLINE void columns_of(const vi z[4], vi out[4])
+{
+    vi a0 = _mm512_unpacklo_epi32(z[0], z[1]), a1 = _mm512_unpackhi_epi32(z[0], z[1]);
+    vi a2 = _mm512_unpacklo_epi32(z[2], z[3]), a3 = _mm512_unpackhi_epi32(z[2], z[3]);
+    out[0] = _mm512_unpacklo_epi64(a0, a2);
+    out[1] = _mm512_unpackhi_epi64(a0, a2);
+    out[2] = _mm512_unpacklo_epi64(a1, a3);
+    out[3] = _mm512_unpackhi_epi64(a1, a3);
+}
+
+/* 16 bytes of each of 16 blocks: out[c] lane j = dword c of block j */
+INLINE void dwords_of(const uint8_t *p, int s, vi out[4])
+{
+    vi z[4];
+    UNROLL
+    for (int i = 0; i < 4; i++)
+        z[i] = load_quarters(p + i * s, p + (4 + i) * s, p + (8 + i) * s, p + (12 + i) * s);
+    columns_of(z, out);
+}
+
+INLINE void split_nibbles(const vi x[4], vi u[8])
+{
+    vi mask = _mm512_set1_epi8(15);
+    UNROLL
+    for (int c = 0; c < 4; c++) {
+        u[c] = vi_and(x[c], mask);
+        u[4 + c] = vi_and(_mm512_srli_epi16(x[c], 4), mask);
+    }
+}
+
+/* bit i of each lane of qh becomes bit 4 of byte i % 4 of u[i / 4] */
+INLINE void add_fifth_bits(vi qh, vi u[8])
+{
+    vi even = vi_set1((int32_t)0x08040201), odd = vi_set1((int32_t)0x80402010);
+    vi bit = _mm512_set1_epi8(16);
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        vi at = _mm512_add_epi32(_mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0),
+                                 _mm512_set1_epi8((char)i));
+        vi copies = _mm512_shuffle_epi8(qh, at);
+        __mmask64 m0 = _mm512_test_epi8_mask(copies, even), m1 = _mm512_test_epi8_mask(copies, odd);
+        u[2 * i] = _mm512_mask_add_epi8(u[2 * i], m0, u[2 * i], bit);
+        u[2 * i + 1] = _mm512_mask_add_epi8(u[2 * i + 1], m1, u[2 * i + 1], bit);
+    }
+}
+
+INLINE void tile_q4_0(const uint8_t *p, struct tile *t)
+{
+    vi x[4];
+    dwords_of(p + 2, 18, x);
+    split_nibbles(x, t->u);
+    tile_scale(t, halves_at(p, 18));
+}
+
+INLINE void tile_q4_1(const uint8_t *p, struct tile *t)
+{
+    vi x[4], dm = dwords_at(p, 20);
+    dwords_of(p + 4, 20, x);
+    split_nibbles(x, t->u);
+    tile_scale(t, low_halves(dm));
+    t->wm[0] = high_halves(dm);
+}
+
+INLINE void tile_q5_0(const uint8_t *p, struct tile *t)
+{
+    vi x[4];
+    dwords_of(p + 6, 22, x);
+    split_nibbles(x, t->u);
+    add_fifth_bits(dwords_at(p + 2, 22), t->u);
+    tile_scale(t, halves_at(p, 22));
+}
+
+INLINE void tile_q5_1(const uint8_t *p, struct tile *t)
+{
+    vi x[4], dm = dwords_at(p, 24);
+    dwords_of(p + 8, 24, x);
+    split_nibbles(x, t->u);
+    add_fifth_bits(dwords_at(p + 4, 24), t->u);
+    tile_scale(t, low_halves(dm));
+    t->wm[0] = high_halves(dm);
+}
+
+INLINE void tile_q8_0(const uint8_t *p, struct tile *t)
+{
+    dwords_of(p + 2, 34, t->u);
+    dwords_of(p + 18, 34, t->u + 4);
+    if (!VEC_DOT_SIGNED)
+        UNROLL
+    for (int c = 0; c < 8; c++)
+        t->u[c] = vi_xor(t->u[c], _mm512_set1_epi8(-128));
+    tile_scale(t, halves_at(p, 34));
+}
+
+/* nibbles to the values of IQ4, plus 128 where signed bytes do not serve */
+INLINE void look_up_iq4(vi u[8])
+{
+    vi table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)iq4_values));
+    if (!VEC_DOT_SIGNED)
+        table = vi_xor(table, _mm512_set1_epi8(-128));
+    UNROLL
+    for (int c = 0; c < 8; c++)
+        u[c] = _mm512_shuffle_epi8(table, u[c]);
+}
+
+INLINE void tile_iq4_nl(const uint8_t *p, struct tile *t)
+{
+    vi x[4];
+    dwords_of(p + 2, 18, x);
+    split_nibbles(x, t->u);
+    look_up_iq4(t->u);
+    tile_scale(t, halves_at(p, 18));
+}
+
+/* ---- types of 256: a tile is two super-blocks, eight lanes each ---- */
+
+/* the half at p in lanes 0 .. 7, the one at q in lanes 8 .. 15 */
+INLINE vf two_halves(const uint8_t *p, const uint8_t *q)
+{
+    __m128i a = _mm_set1_epi16((short)get_u16(p)), b = _mm_set1_epi16((short)get_u16(q));
+    return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1));
+}
+
+INLINE vi eight_twice(int a, int b, int c, int d, int e, int f, int g, int h)
+{
+    return _mm512_setr_epi32(a, b, c, d, e, f, g, h, a, b, c, d, e, f, g, h);
+}
+
+/* Eight chunks out of 128 bytes (32 dwords) of each super-block: lanes 0 .. 7 of u[c] are dwords
+ * at[0 .. 7] + c of the first, lanes 8 .. 15 of the second. */
+INLINE void pick_128(const uint8_t *p, const uint8_t *q, __m256i at, vi u[8])
+{
+    vi p0 = vi_load(p), p1 = vi_load(p + 64), q0 = vi_load(q), q1 = vi_load(q + 64);
+    vi index = _mm512_inserti64x4(_mm512_castsi256_si512(at),
+                                  _mm256_add_epi32(at, _mm256_set1_epi32(1)), 1);
+    UNROLL
+    for (int c = 0; c < 8; c += 2) {
+        vi i = vi_add(index, vi_set1(c));
+        vi a = _mm512_permutex2var_epi32(p0, i, p1), b = _mm512_permutex2var_epi32(q0, i, q1);
+        u[c] = _mm512_shuffle_i64x2(a, b, 0x44);
+        u[c + 1] = _mm512_shuffle_i64x2(a, b, 0xee);
+    }
+}
+
+/* The same out of 64 bytes each: block b takes dword 8 * (b / 4) + c. */
+INLINE vi pick_64(vi p, vi q, int c)
+{
+    vi at = _mm512_setr_epi32(0, 0, 0, 0, 8, 8, 8, 8, 16, 16, 16, 16, 24, 24, 24, 24);
+    return _mm512_permutex2var_epi32(p, vi_add(at, vi_set1(c)), q);
+}
+
+/* Out of 32 bytes each, which all blocks share: dword c, rotated right by rot[lane]. */
+INLINE vi pick_32(vi both, int c, vi rot)
+{
+    vi at = eight_twice(0, 0, 0, 0, 0, 0, 0, 0);
+    at = _mm512_mask_set1_epi32(at, 0xff00, 8);
+    return _mm512_rorv_epi32(_mm512_permutexvar_epi32(vi_add(at, vi_set1(c)), both), rot);
+}
+
+INLINE vi load_two_32(const uint8_t *p, const uint8_t *q)
+{
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)p)),
+                              _mm256_loadu_si256((const __m256i *)q), 1);
+}
+
+/* mask ? a : b, bit by bit */
+INLINE vi bits_of(vi mask, vi a, vi b)
+{
+    return _mm512_ternarylogic_epi32(mask, a, b, 0xca);
+}
+
+struct k4_scales {
+    uint64_t scale, min; /* eight bytes each */
+};
+
+INLINE struct k4_scales k4_scales(const uint8_t *s)
+{
+    uint32_t w0 = (uint32_t)get_i32(s), w1 = (uint32_t)get_i32(s + 4),
+             w2 = (uint32_t)get_i32(s + 8);
+    uint32_t s_hi = (w2 & 0x0f0f0f0f) | (w0 >> 2 & 0x30303030);
+    uint32_t m_hi = (w2 >> 4 & 0x0f0f0f0f) | (w1 >> 2 & 0x30303030);
+    return (struct k4_scales){(uint64_t)s_hi << 32 | (w0 & 0x3f3f3f3f),
+                              (uint64_t)m_hi << 32 | (w1 & 0x3f3f3f3f)};
+}
+
+/* ws and wm of Q4_K and Q5_K; p, q: the super-blocks */
+INLINE void tile_k4_scales(const uint8_t *p, const uint8_t *q, struct tile *t)
+{
+    struct k4_scales a = k4_scales(p + 4), b = k4_scales(q + 4);
+    __m128i scale = _mm_set_epi64x((long long)b.scale, (long long)a.scale);
+    __m128i min = _mm_set_epi64x((long long)b.min, (long long)a.min);
+    vf d = two_halves(p, q), dmin = two_halves(p + 2, q + 2);
+    t->ws[0] = vf_mul(d, vf_from_vi(_mm512_cvtepu8_epi32(scale)));
+    t->wm[0] = vf_mul(vf_sub(vf_set1(-0.0f), dmin), vf_from_vi(_mm512_cvtepu8_epi32(min)));
+}
+
+INLINE void pick_k4_nibbles(const uint8_t *p, const uint8_t *q, vi u[8])
+{
+    vi shift = eight_twice(0, 4, 0, 4, 0, 4, 0, 4);
+    pick_128(p, q, _mm256_setr_epi32(0, 0, 8, 8, 16, 16, 24, 24), u);
+    UNROLL
+    for (int c = 0; c < 8; c++)
+        u[c] = _mm512_srlv_epi32(u[c], shift);
+}
+
+INLINE void tile_q4_k(const uint8_t *p, struct tile *t)
+{
+    const uint8_t *q = p + 144;
+    pick_k4_nibbles(p + 16, q + 16, t->u);
+    UNROLL
+    for (int c = 0; c < 8; c++)
+        t->u[c] = vi_and(t->u[c], _mm512_set1_epi8(15));
+    tile_k4_scales(p, q, t);
+}
+
+INLINE void tile_q5_k(const uint8_t *p, struct tile *t)
+{
+    const uint8_t *q = p + 176;
+    vi high = load_two_32(p + 16, q + 16), rot = eight_twice(28, 29, 30, 31, 0, 1, 2, 3);
+    pick_k4_nibbles(p + 48, q + 48, t->u);
+    UNROLL
+    for (int c = 0; c < 8; c++)
+        t->u[c] = vi_and(bits_of(_mm512_set1_epi8(15), t->u[c], pick_32(high, c, rot)),
+                         _mm512_set1_epi8(31));
+    tile_k4_scales(p, q, t);
+}
+
+/* ws from 16 signed bytes of each super-block, two to a block, times d */
+INLINE void tile_pair_scales(vf d, __m256i scales, struct tile *t)
+{
+    vi pairs = _mm512_cvtepi8_epi16(scales);
+    t->ws[0] = vf_mul(d, vf_from_vi(_mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 16)));
+    t->ws[1] = vf_mul(d, vf_from_vi(_mm512_srai_epi32(pairs, 16)));
+}
+
+INLINE __m256i load_two_16(const uint8_t *p, const uint8_t *q)
+{
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)),
+                                   _mm_loadu_si128((const __m128i *)q), 1);
+}
+
+INLINE void tile_q6_k(const uint8_t *p, struct tile *t)
+{
+    const uint8_t *q = p + 210;
+    vi shift = eight_twice(0, 0, 4, 4, 0, 0, 4, 4), rot = eight_twice(28, 30, 0, 2, 28, 30, 0, 2);
+    vi high_p = vi_load(p + 128), high_q = vi_load(q + 128);
+    pick_128(p, q, _mm256_setr_epi32(0, 8, 0, 8, 16, 24, 16, 24), t->u);
+    UNROLL
+    for (int c = 0; c < 8; c++) {
+        vi low = _mm512_srlv_epi32(t->u[c], shift);
+        vi high = _mm512_rorv_epi32(pick_64(high_p, high_q, c), rot);
+        t->u[c] = vi_and(bits_of(_mm512_set1_epi8(15), low, high), _mm512_set1_epi8(63));
+    }
+    tile_pair_scales(two_halves(p + 208, q + 208), load_two_16(p + 192, q + 192), t);
+}
+
+INLINE void tile_q2_k(const uint8_t *p, struct tile *t)
+{
+    const uint8_t *q = p + 84;
+    vi shift = eight_twice(0, 2, 4, 6, 0, 2, 4, 6), three = _mm512_set1_epi8(3);
+    vi low_p = vi_load(p + 16), low_q = vi_load(q + 16);
+    UNROLL
+    for (int c = 0; c < 8; c++)
+        t->u[c] = vi_and(_mm512_srlv_epi32(pick_64(low_p, low_q, c), shift), three);
+    vf d = two_halves(p + 80, q + 80);
+    vf dmin = vf_sub(vf_set1(-0.0f), two_halves(p + 82, q + 82));
+    vi pairs = _mm512_cvtepu8_epi16(load_two_16(p, q)), mask = vi_set1(15);
+    t->ws[0] = vf_mul(d, vf_from_vi(vi_and(pairs, mask)));
+    t->wm[0] = vf_mul(dmin, vf_from_vi(vi_and(_mm512_srli_epi32(pairs, 4), mask)));
+    t->ws[1] = vf_mul(d, vf_from_vi(vi_and(_mm512_srli_epi32(pairs, 16), mask)));
+    t->wm[1] = vf_mul(dmin, vf_from_vi(vi_and(_mm512_srli_epi32(pairs, 20), mask)));
+}
+
+/* 16 scales of 6 bits, less 32 */
+INLINE __m128i q3_k_scales(const uint8_t *s)
+{
+    uint32_t a0 = (uint32_t)get_i32(s), a1 = (uint32_t)get_i32(s + 4), t = (uint32_t)get_i32(s + 8);
+    uint32_t low = 0x0f0f0f0f, high = 0x30303030;
+    __m128i x = _mm_setr_epi32(
+        (int)((a0 & low) | (t << 4 & high)), (int)((a1 & low) | (t << 2 & high)),
+        (int)((a0 >> 4 & low) | (t & high)), (int)((a1 >> 4 & low) | (t >> 2 & high)));
+    return _mm_sub_epi8(x, _mm_set1_epi8(32));
+}
+
+INLINE void tile_q3_k(const uint8_t *p, struct tile *t)
+{
+    const uint8_t *q = p + 110;
+    vi shift = eight_twice(0, 2, 4, 6, 0, 2, 4, 6), three = _mm512_set1_epi8(3);
+    vi low_p = vi_load(p + 32), low_q = vi_load(q + 32), high = load_two_32(p, q);
+    vi rot = eight_twice(30, 31, 0, 1, 2, 3, 4, 5);
+    UNROLL
+    for (int c = 0; c < 8; c++) {
+        vi low = _mm512_srlv_epi32(pick_64(low_p, low_q, c), shift);
+        t->u[c] = vi_and(bits_of(three, low, pick_32(high, c, rot)), _mm512_set1_epi8(7));
+    }
+    __m256i scales = _mm256_inserti128_si256(_mm256_castsi128_si256(q3_k_scales(p + 96)),
+                                             q3_k_scales(q + 96), 1);
+    tile_pair_scales(two_halves(p + 108, q + 108), scales, t);
+}
+
+/* scales: nibble b and two bits at 2b, less 32 */
+INLINE __m128i iq4_xs_scales(const uint8_t *p)
+{
+    __m128i low = _mm_cvtsi32_si128(get_i32(p + 4)); /* four bytes, nibbles in order */
+    low = _mm_cvtepu8_epi16(low);
+    low = _mm_and_si128(_mm_or_si128(low, _mm_slli_epi16(low, 4)), _mm_set1_epi16(0x0f0f));
+    uint32_t h = get_u16(p + 2), h0 = 0, h1 = 0;
+    for (int b = 0; b < 4; b++) {
+        h0 |= (h >> (2 * b) & 3) << (8 * b + 4);
+        h1 |= (h >> (2 * b + 8) & 3) << (8 * b + 4);
+    }
+    return _mm_or_si128(low, _mm_set_epi64x(0, (long long)((uint64_t)h1 << 32 | h0)));
+}
+
+INLINE void tile_iq4_xs(const uint8_t *p, struct tile *t)
+{
+    const uint8_t *q = p + 136;
+    vi z[4] = {load_quarters(p + 8, p + 72, q + 8, q + 72),
+               load_quarters(p + 24, p + 88, q + 24, q + 88),
+               load_quarters(p + 40, p + 104, q + 40, q + 104),
+               load_quarters(p + 56, p + 120, q + 56, q + 120)};
+    vi x[4];
+    columns_of(z, x);
+    split_nibbles(x, t->u);
+    look_up_iq4(t->u);
+    __m128i scales = _mm_unpacklo_epi64(iq4_xs_scales(p), iq4_xs_scales(q));
+    vi s = _mm512_sub_epi32(_mm512_cvtepu8_epi32(scales), vi_set1(32));
+    t->ws[0] = vf_mul(two_halves(p, q), vf_from_vi(s));
+}
