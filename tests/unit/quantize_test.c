@@ -1,0 +1,282 @@
+/* Synthetic models and the quantization of files: shapes as published, every recipe's types, values
+ * near the source, importance heeded, nothing left behind by a failure. */
+#include "base/file.h"
+#include "engine/quantize.h"
+#include "engine/synth.h"
+#include "support.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *temp_path(const char *name)
+{
+    static char path[4][256];
+    static int next;
+    char *p = path[next++ % 4];
+    snprintf(p, sizeof path[0], "%s/hearth-%ld-%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
+             (long)getpid(), name);
+    return p;
+}
+
+/* Parameter counts as the models' own pages give them. */
+static void shapes_have_their_published_size(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t params;
+    } rows[] = {
+        {"tinyllama-1.1b", 1100048384}, {"llama3.2-1b", 1235814400}, {"llama3.2-3b", 3212749824},
+        {"llama3.1-8b", 8030261248},    {"mistral-7b", 7248023552},  {"codellama-7b", 6738546688},
+        {"mixtral-8x7b", 46702792704},  {"qwen2-7b", 7615616512},    {"qwen2.5-0.5b", 494032768},
+        {"qwen3-0.6b", 596049920},      {"qwen3-8b", 8190735360},    {"phi3-mini", 3821079552},
+        {"gemma2-2b", 2614341888},      {"smollm3-3b", 3075098624},
+    };
+    size_t n = 0;
+    for (const struct synth_shape *s = synth_shapes; s->name; s++, n++) {
+        assert_string_equal(s->name, rows[n].name);
+        if (synth_params(s) != rows[n].params)
+            fail_msg("%s has %lld parameters, expected %lld", s->name, (long long)synth_params(s),
+                     (long long)rows[n].params);
+    }
+    assert_int_equal(n, sizeof rows / sizeof *rows);
+}
+
+static const struct synth_shape small = {
+    .name = "small",
+    .arch = "llama",
+    .layers = 8,
+    .embd = 256,
+    .ff = 512,
+    .heads = 4,
+    .kv_heads = 2,
+    .head_dim = 64,
+    .vocab = 1024,
+    .ctx = 512,
+    .rope_base = 1e4f,
+    .eps = 1e-5f,
+    .tokens = SYNTH_SPM,
+};
+
+static void write_small(const struct synth_shape *s, const char *path, const char *recipe)
+{
+    struct err err;
+    assert_ok(synth_write_shape(s, path, recipe_by_name(str_from(recipe)), 1, NULL, NULL, &err));
+}
+
+static float *load(const struct tensor *t)
+{
+    size_t n = (size_t)tensor_elems(t);
+    float *x = malloc(n * sizeof *x);
+    assert_non_null(x);
+    qtype_info(t->type)->dequantize(t->data, x, (int64_t)n);
+    return x;
+}
+
+/* Relative rms difference of two tensors, columns weighted by w (or NULL). */
+static double difference(const struct tensor *a, const struct tensor *b, const float *w)
+{
+    float *x = load(a), *y = load(b);
+    double e = 0, s = 0;
+    for (int64_t i = 0; i < tensor_elems(a); i++) {
+        double d = (double)x[i] - (double)y[i], wi = w ? (double)w[i % a->ne[0]] : 1;
+        e += wi * d * d;
+        s += wi * (double)x[i] * (double)x[i];
+    }
+    free(x);
+    free(y);
+    return sqrt(e / s);
+}
+
+/* Types of layer 0, layer 3 and of the ends, in the order of `names`. */
+static void recipes_choose_types(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "token_embd.weight",     "output.weight",
+        "output_norm.weight",    "blk.0.attn_q.weight",
+        "blk.0.attn_v.weight",   "blk.3.attn_v.weight",
+        "blk.4.attn_v.weight",   "blk.0.attn_output.weight",
+        "blk.0.ffn_down.weight", "blk.2.ffn_down.weight",
+    };
+    enum { N = sizeof names / sizeof *names };
+    static const struct {
+        const char *recipe, *types;
+    } rows[] = {
+        {"f32", "f32 f32 f32 f32 f32 f32 f32 f32 f32 f32"},
+        {"f16", "f16 f16 f32 f16 f16 f16 f16 f16 f16 f16"},
+        {"q8_0", "q8_0 q8_0 f32 q8_0 q8_0 q8_0 q8_0 q8_0 q8_0 q8_0"},
+        {"q4_0", "q4_0 q6_k f32 q4_0 q4_0 q4_0 q4_0 q4_0 q4_0 q4_0"},
+        {"Q4_K_S", "q4_k q6_k f32 q4_k q5_k q5_k q4_k q4_k q5_k q4_k"},
+        {"Q4_K_M", "q4_k q6_k f32 q4_k q6_k q6_k q4_k q4_k q6_k q4_k"},
+        {"q5_k_m", "q5_k q6_k f32 q5_k q6_k q6_k q5_k q5_k q6_k q5_k"},
+        {"q3_k_m", "q3_k q6_k f32 q3_k q5_k q4_k q4_k q4_k q4_k q4_k"},
+        {"q2_k", "q2_k q6_k f32 q2_k q3_k q3_k q3_k q3_k q3_k q3_k"},
+        {"q6_k", "q6_k q6_k f32 q6_k q6_k q6_k q6_k q6_k q6_k q6_k"},
+        {"iq4_xs", "iq4_xs q6_k f32 iq4_xs iq4_xs iq4_xs iq4_xs iq4_xs q5_k iq4_xs"},
+    };
+    const char *in = temp_path("in.gguf"), *out = temp_path("out.gguf");
+    write_small(&small, in, "bf16");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct err err;
+        struct gguf *a, *b;
+        int64_t file_type;
+        char types[256] = "";
+        const struct recipe *r = recipe_by_name(str_from(rows[i].recipe));
+        assert_non_null(r);
+        assert_ok(quantize_file(in, out, r, NULL, NULL, &err));
+        assert_ok(gguf_open(&a, in, &err));
+        assert_ok(gguf_open(&b, out, &err));
+        for (int k = 0, n = 0; k < N; k++) {
+            const struct tensor *t = gguf_tensor(b, str_from(names[k]));
+            assert_non_null(t);
+            n += snprintf(types + n, sizeof types - (size_t)n, "%s%s", k ? " " : "",
+                          qtype_info(t->type)->name);
+            assert_true(difference(gguf_tensor(a, str_from(names[k])), t, NULL) < 0.27);
+        }
+        assert_string_equal(types, rows[i].types);
+        assert_ok(gguf_get_int(b, "general.file_type", &file_type, -1, &err));
+        assert_int_equal(file_type, r->file_type);
+        assert_int_equal(gguf_n_kv(a), gguf_n_kv(b));
+        gguf_close(a);
+        gguf_close(b);
+    }
+    unlink(in);
+    unlink(out);
+    assert_null(recipe_by_name(STR("q4_k")));
+}
+
+/* Rows that 256-element blocks don't fit, tied embeddings, eight experts. */
+static void odd_shapes_fall_back(void **state)
+{
+    (void)state;
+    struct synth_shape odd = small;
+    odd.embd = 96;
+    odd.ff = 48;
+    odd.flags = SYNTH_TIED;
+    odd.experts = 8;
+    odd.used = 2;
+    static const struct {
+        const char *name, *type;
+    } rows[] = {
+        {"token_embd.weight", "q8_0"},         {"blk.0.attn_q.weight", "q5_0"},
+        {"blk.0.attn_k.weight", "q8_0"},       {"blk.0.attn_output.weight", "q5_k"},
+        {"blk.0.ffn_gate_inp.weight", "f32"},  {"blk.0.ffn_up_exps.weight", "q5_0"},
+        {"blk.0.ffn_down_exps.weight", "f16"},
+    };
+    struct err err;
+    struct gguf *g;
+    const char *path = temp_path("odd.gguf");
+    write_small(&odd, path, "q4_k_m");
+    assert_ok(gguf_open(&g, path, &err));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct tensor *t = gguf_tensor(g, str_from(rows[i].name));
+        assert_non_null(t);
+        if (strcmp(qtype_info(t->type)->name, rows[i].type) != 0)
+            fail_msg("%s is %s, expected %s", rows[i].name, qtype_info(t->type)->name,
+                     rows[i].type);
+    }
+    gguf_close(g);
+    unlink(path);
+}
+
+static void any_number_of_threads_gives_the_same_file(void **state)
+{
+    (void)state;
+    struct err err;
+    struct buf one, three;
+    struct pool *pool;
+    const char *in = temp_path("in.gguf"), *out = temp_path("out.gguf");
+    write_small(&small, in, "bf16");
+    assert_ok(pool_new(&pool, 3, &err));
+    buf_init(&one, 64 << 20);
+    buf_init(&three, 64 << 20);
+    const struct recipe *r = recipe_by_name(STR("q4_k_m"));
+    struct quantize_stats stats;
+    assert_ok(quantize_file(in, out, r, NULL, &stats, &err));
+    assert_int_equal(stats.n_tensors, 8 * 9 + 3);
+    assert_int_equal(stats.n_converted, 8 * 7 + 2);
+    assert_ok(file_read(out, &one, &err));
+    assert_ok(quantize_file(in, out, r, &(struct quantize_options){.pool = pool}, NULL, &err));
+    assert_ok(file_read(out, &three, &err));
+    assert_int_equal(one.n, three.n);
+    assert_memory_equal(one.p, three.p, one.n);
+    buf_release(&one);
+    buf_release(&three);
+    pool_free(pool);
+    unlink(in);
+    unlink(out);
+}
+
+static void write_imatrix(const char *path, const char *tensor, int64_t cols, int64_t declared)
+{
+    struct err err;
+    struct gguf_writer *w;
+    char name[96];
+    const int64_t ne[] = {declared, 1}, one[] = {1, 1};
+    assert_ok(gguf_writer_open(&w, path, &err));
+    snprintf(name, sizeof name, "%s.in_sum2", tensor);
+    gguf_put_tensor(w, str_from(name), QT_F32, 2, ne);
+    snprintf(name, sizeof name, "%s.counts", tensor);
+    gguf_put_tensor(w, str_from(name), QT_F32, 2, one);
+    gguf_write_header(w);
+    for (int64_t i = 0; i < declared; i++) {
+        float v = i < cols && i % 8 == 0 ? 200.0f : 2.0f;
+        gguf_write_data(w, &v, sizeof v);
+    }
+    const float count = 2;
+    gguf_write_data(w, &count, sizeof count);
+    assert_ok(gguf_writer_commit(w, &err));
+}
+
+static void importance_is_heeded(void **state)
+{
+    (void)state;
+    struct err err;
+    struct gguf *a, *b, *c;
+    const char *name = "blk.1.attn_q.weight";
+    const char *in = temp_path("in.gguf"), *plain = temp_path("plain.gguf");
+    const char *guided = temp_path("guided.gguf"), *imatrix = temp_path("imatrix.gguf");
+    struct quantize_options opt = {.imatrix = imatrix};
+    const struct recipe *r = recipe_by_name(STR("q4_0"));
+    float w[256];
+    for (int i = 0; i < 256; i++)
+        w[i] = i % 8 == 0 ? 100.0f : 1.0f;
+    write_small(&small, in, "bf16");
+    write_imatrix(imatrix, name, 256, 256);
+    assert_ok(quantize_file(in, plain, r, NULL, NULL, &err));
+    assert_ok(quantize_file(in, guided, r, &opt, NULL, &err));
+    assert_ok(gguf_open(&a, in, &err));
+    assert_ok(gguf_open(&b, plain, &err));
+    assert_ok(gguf_open(&c, guided, &err));
+    const struct tensor *src = gguf_tensor(a, str_from(name));
+    double without = difference(src, gguf_tensor(b, str_from(name)), w);
+    double with = difference(src, gguf_tensor(c, str_from(name)), w);
+    assert_true(with < 0.8 * without);
+    assert_int_equal(gguf_tensor(c, STR("blk.0.ffn_down.weight"))->type, QT_Q4_1);
+    gguf_close(a);
+    gguf_close(b);
+    gguf_close(c);
+    write_imatrix(imatrix, name, 256, 255);
+    unlink(guided);
+    assert_int_equal(quantize_file(in, guided, r, &opt, NULL, &err), EFORMAT);
+    assert_non_null(strstr(err.msg, "importance of tensor 'blk.1.attn_q.weight' is 255 x 1 f32"));
+    assert_false(file_exists(guided));
+    unlink(in);
+    unlink(plain);
+    unlink(imatrix);
+    assert_int_equal(quantize_file(in, plain, r, NULL, NULL, &err), ENOTFOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shapes_have_their_published_size),
+        cmocka_unit_test(recipes_choose_types),
+        cmocka_unit_test(odd_shapes_fall_back),
+        cmocka_unit_test(any_number_of_threads_gives_the_same_file),
+        cmocka_unit_test(importance_is_heeded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
