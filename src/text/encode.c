@@ -191,11 +191,10 @@ static void split_and_merge(struct encoder *e, split_fn *split, const char *p, s
 static void pre_tokenize(struct encoder *e, struct str text)
 {
     const struct tokenizer *t = e->t;
-    if (t->model == MODEL_BYTE_BPE && t->n_pre == 1 && t->pre[0].kind == PRE_SPLIT &&
-        t->pre[0].behavior == BEHAVIOR_ISOLATED)
+    if (t->model == MODEL_BYTE_BPE && t->n_pre == 1 && t->pre[0].kind == PRE_SPLIT)
         split_and_merge(e, t->pre[0].fn, text.p, text.n);
-    else if (text.n)
-        pre_run(e, 0, text.p, text.n);
+    else
+        pre_run(e, 0, text, e->first_segment);
     e->first_segment = false;
 }
 
@@ -235,8 +234,8 @@ static void encode_text(struct encoder *e, struct str text, bool parse_special)
     }
 }
 
-static void encoder_init(struct encoder *e, const struct tokenizer *t, size_t text_bytes,
-                         struct tokens *out, struct err *err)
+void encoder_init(struct encoder *e, const struct tokenizer *t, size_t text_bytes,
+                  struct tokens *out, struct err *err)
 {
     *e = (struct encoder){.t = t, .out = out, .err = err};
     for (int i = 0; i < 2; i++)
@@ -248,9 +247,12 @@ static void encoder_init(struct encoder *e, const struct tokenizer *t, size_t te
         encoder_fail(e, ENOMEMORY, "no memory for the ids");
 }
 
-static enum status encoder_done(struct encoder *e)
+enum status encoder_done(struct encoder *e)
 {
     free(e->cache);
+#ifndef HEARTH_ENGINE_ONLY
+    regex_scratch_free(e->scratch);
+#endif
     buf_release(&e->norm[0]);
     buf_release(&e->norm[1]);
     buf_release(&e->word);

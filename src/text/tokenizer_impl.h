@@ -162,14 +162,16 @@ NODISCARD bool tokenizer_own(struct tokenizer *t, void *p);
 
 /* The work of one encode call. */
 struct word_cache;
+struct regex_scratch;
 struct encoder {
     const struct tokenizer *t;
     struct tokens *out;
-    struct word_cache *cache; /* NULL for short texts */
-    struct buf norm[2];       /* normalized text */
-    struct buf word;          /* scratch of pre-tokenizers and models */
-    bool first_segment;       /* nothing of the text has been consumed yet */
-    enum status status;       /* first failure */
+    struct word_cache *cache;      /* NULL for short texts */
+    struct buf norm[2];            /* normalized text */
+    struct buf word;               /* scratch of pre-tokenizers and models */
+    struct regex_scratch *scratch; /* PCRE2's, made at the first match */
+    bool first_segment;            /* nothing of the text has been consumed yet */
+    enum status status;            /* first failure */
     struct err *err;
 };
 
@@ -186,7 +188,14 @@ void encoder_wordpiece(struct encoder *e, const char *p, size_t n);
 
 /* pre-tokenizers */
 struct regex;
-enum pre_kind { PRE_SPLIT, PRE_REGEX, PRE_LITERAL, PRE_METASPACE, PRE_BYTE_LEVEL_PREFIX };
+enum pre_kind {
+    PRE_SPLIT,       /* fn cuts; matches and gaps alike are pieces */
+    PRE_FIND,        /* find, behavior, invert */
+    PRE_METASPACE,   /* spaces to literal, prepend, split in front of each */
+    PRE_SPACE,       /* a space in front of a piece that has none (ByteLevel's add_prefix_space) */
+    PRE_BYTE_ENCODE, /* to the byte-level alphabet: stages behind ByteLevel see it */
+    PRE_BYTE_DECODE, /* back, in front of the model */
+};
 enum split_behavior {
     BEHAVIOR_REMOVED,
     BEHAVIOR_ISOLATED,
@@ -195,23 +204,27 @@ enum split_behavior {
     BEHAVIOR_CONTIGUOUS,
 };
 enum prepend_scheme { PREPEND_NEVER, PREPEND_FIRST, PREPEND_ALWAYS };
+struct pre_stage;
+/* The first match in text at or behind `from`; false: none. */
+typedef bool find_fn(struct encoder *e, const struct pre_stage *s, struct str text, size_t from,
+                     size_t *start, size_t *end);
 struct pre_stage {
     enum pre_kind kind;
-    split_fn *fn;        /* PRE_SPLIT: isolates */
-    split_fn *match;     /* PRE_LITERAL ... : a matcher; see pretokenize.c */
-    struct regex *regex; /* PRE_REGEX */
-    struct str literal;  /* PRE_LITERAL; PRE_METASPACE: the replacement */
+    split_fn *fn;
+    find_fn *find;
+    struct regex *regex; /* find_regex */
+    struct str literal;  /* find_literal, PRE_METASPACE */
     enum split_behavior behavior;
     enum prepend_scheme prepend;
     bool invert, split;
 };
-void pre_run(struct encoder *e, size_t stage, const char *p, size_t n);
+extern find_fn find_regex, find_literal, find_space, find_punct, find_digit, find_word_or_symbols;
+void pre_run(struct encoder *e, size_t stage, struct str text, bool at_start);
 
 /* normalizers */
 enum norm_kind {
     NORM_ESCAPE,  /* optional U+2581 in front, every space U+2581 */
     NORM_PREPEND, /* literal in front of a text that is not empty */
-    NORM_APPEND,
     NORM_REPLACE, /* from (literal or regex) by to */
     NORM_UNICODE, /* NFC and its three sisters */
     NORM_LOWER,
@@ -220,6 +233,7 @@ enum norm_kind {
     NORM_BERT,
     NORM_CHARSMAP,
     NORM_NMT,
+    NORM_BYTE_ENCODE,
     NORM_SPM_SPACES, /* SentencePiece's own treatment of spaces, behind a charsmap */
 };
 struct charsmap;
@@ -237,7 +251,13 @@ struct norm_stage {
 /* Runs all stages; returns the normalized text: text itself or e->norm[]. */
 struct str norm_run(struct encoder *e, struct str text);
 /* One stage into out; false: it changes nothing. */
-bool norm_stage_run(const struct norm_stage *s, struct str in, struct buf *out);
+bool norm_stage_run(struct encoder *e, const struct norm_stage *s, struct str in, struct buf *out);
+/* normalize_unicode.c, only with utf8proc; options: UTF8PROC_* */
+bool norm_unicode(struct str in, int options, struct buf *out);
+bool norm_lower(struct str in, struct buf *out);
+bool norm_strip_marks(struct str in, bool only_nonspacing, struct buf *out);
+bool norm_bert(const struct norm_stage *s, struct str in, struct buf *out);
+int norm_form(const char *name); /* "NFC" ... to options, 0: no such form */
 void norm_stage_free(struct norm_stage *s);
 void tokenizer_free_pipeline(struct tokenizer *t);
 
@@ -307,7 +327,15 @@ size_t charsmap_match(const struct charsmap *c, struct str s, struct str *to);
 NODISCARD enum status regex_compile(struct regex **out, struct str pattern, const char *what,
                                     struct err *err);
 void regex_free(struct regex *r);
-/* First match at or behind `from`: its range; false: none. An empty match is not returned. */
-bool regex_find(const struct regex *r, struct str text, size_t from, size_t *start, size_t *end);
+/* First match at or behind `from`: its range, which may be empty; false: none, or the encoding has
+ * failed (e->status). */
+bool regex_find(struct encoder *e, const struct regex *r, struct str text, size_t from,
+                size_t *start, size_t *end);
+void regex_scratch_free(struct regex_scratch *s);
+
+/* Makes e ready for t; the caller ends with encoder_done. */
+void encoder_init(struct encoder *e, const struct tokenizer *t, size_t text_bytes,
+                  struct tokens *out, struct err *err);
+enum status encoder_done(struct encoder *e);
 
 extern const char SPM_SPACE[4]; /* U+2581 */

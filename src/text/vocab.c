@@ -190,7 +190,14 @@ static enum status build_unigram(struct tokenizer *t, const struct vocab_desc *d
 static enum status build_wordpiece(struct tokenizer *t, struct err *err)
 {
     t->decode = DECODE_WORDPIECE;
-    t->max_word_chars = SIZE_MAX;
+    t->max_word_chars = 100; /* BERT's own limit */
+    t->pre = mem_array(2, sizeof *t->pre);
+    if (!t->pre)
+        return err_set(err, ENOMEMORY, "tokenizer: no memory");
+    t->pre[t->n_pre++] =
+        (struct pre_stage){.kind = PRE_FIND, .find = find_space, .behavior = BEHAVIOR_REMOVED};
+    t->pre[t->n_pre++] =
+        (struct pre_stage){.kind = PRE_FIND, .find = find_punct, .behavior = BEHAVIOR_ISOLATED};
     return add_norm(t,
                     (struct norm_stage){.kind = NORM_BERT,
                                         .clean = true,
