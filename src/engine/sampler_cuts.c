@@ -142,12 +142,20 @@ static uint32_t key_of(float x)
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
+/* Weights are made when a step first needs them: often only after the temperature. */
 static void weigh(struct cands *c)
 {
-    c->max = -INFINITY;
-    for (size_t i = 0; i < c->n; i++)
-        c->max = c->z[i] > c->max ? c->z[i] : c->max;
-    c->total = det_exp_row(c->w, c->z, c->n, c->max, 1.0f);
+    if (!c->weighed)
+        c->total = det_exp_row(c->w, c->z, c->n, c->max, 1.0f);
+    c->weighed = true;
+}
+
+static void find_max(struct cands *c)
+{
+    struct top_entry best = {0};
+    top_select(c->z, c->n, 1, &best);
+    c->max = best.z;
+    c->weighed = false;
 }
 
 /* After a filter: the sum of what is left; everything anew when the best was removed. */
@@ -159,8 +167,10 @@ static void reweigh(struct cands *c)
         c->total += (double)c->w[i];
         best = c->w[i] > best ? c->w[i] : best;
     }
-    if (best < 1.0f)
+    if (best < 1.0f) {
+        find_max(c);
         weigh(c);
+    }
 }
 
 static void keep(struct cands *c, size_t to, size_t from)
@@ -200,17 +210,18 @@ void cands_gather(struct sampler *s, const float *z, size_t k)
             c->id[j] = e.id;
             c->z[j] = e.z;
         }
-        weigh(c);
+        c->max = n ? s->heap[0].z : 0.0f;
+        c->weighed = false;
         return;
     }
     for (size_t i = 0; i < s->n_vocab; i++) {
-        if (!(z[i] > -INFINITY))
-            continue;
         c->id[c->n] = (int32_t)i;
-        c->z[c->n++] = z[i];
+        c->z[c->n] = z[i];
+        c->n += z[i] > -INFINITY; /* false for a NaN */
     }
-    weigh(c);
+    find_max(c);
     if (k < c->n) {
+        weigh(c);
         for (size_t i = 0; i < c->n; i++)
             c->key[i] = key_of(c->z[i]);
         keep_prefix(c, prefix_find(s->buckets, c->key, NULL, c->n, (double)k, false));
@@ -222,6 +233,7 @@ void cands_gather(struct sampler *s, const float *z, size_t k)
 void cut_typical(struct sampler *s)
 {
     struct cands *c = &s->cand;
+    weigh(c);
     double moment = 0.0;
     for (size_t i = 0; i < c->n; i++)
         moment += (double)(c->z[i] - c->max) * (double)c->w[i];
@@ -238,6 +250,7 @@ void cut_typical(struct sampler *s)
 void cut_top_p(struct sampler *s)
 {
     struct cands *c = &s->cand;
+    weigh(c);
     for (size_t i = 0; i < c->n; i++)
         c->key[i] = key_of(c->z[i]);
     keep_prefix(c, prefix_find(s->buckets, c->key, c->w, c->n, s->p.top_p * c->total, false));
@@ -247,6 +260,7 @@ void cut_top_p(struct sampler *s)
 void cut_min_p(struct sampler *s)
 {
     struct cands *c = &s->cand;
+    weigh(c);
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++)
         if ((double)c->w[i] >= s->p.min_p) /* the best has w = 1 */
@@ -260,6 +274,7 @@ void cut_min_p(struct sampler *s)
 void cut_xtc(struct sampler *s)
 {
     struct cands *c = &s->cand;
+    weigh(c);
     if (rng_uniform(&s->rng) >= s->p.xtc_probability)
         return;
     double bar = s->p.xtc_threshold * c->total;
@@ -282,22 +297,22 @@ void cut_temperature(struct sampler *s)
     double inverse = 1.0 / s->p.temperature;
     float scale = inverse < (double)FLT_MAX ? (float)inverse : FLT_MAX;
     c->total = det_exp_row(c->w, c->z, c->n, c->max, scale);
+    c->weighed = true;
 }
 
 /* Mirostat 2 (Basu et al. 2020): tokens more surprising than mu bits are cut, the best stays. */
 void cut_mirostat(struct sampler *s)
 {
     struct cands *c = &s->cand;
-    double log_total = det_log(c->total);
+    weigh(c);
+    /* log2(total / w) <= mu is w >= total * 2^-mu; the best has w = 1 */
+    float least = (float)(det_log(c->total) - s->mirostat_mu * 0.6931471805599453);
+    bool only_best = least > 0.0f;
+    (void)det_exp_row(&least, &least, 1, only_best ? least : 0.0f, 1.0f);
     size_t n = 0;
-    for (size_t i = 0; i < c->n; i++) {
-        double surprise = (log_total - det_log((double)c->w[i])) / 0.6931471805599453;
-        if (surprise <= s->mirostat_mu || c->z[i] == c->max)
+    for (size_t i = 0; i < c->n && !(only_best && n == 1); i++)
+        if (c->w[i] >= least)
             keep(c, n++, i);
-    }
-    /* below the smallest surprise only one of several equally best ones stays */
-    if (n > 1 && log_total / 0.6931471805599453 > s->mirostat_mu)
-        n = 1;
     c->n = n;
     c->total = 0.0;
     for (size_t i = 0; i < n; i++)
@@ -306,7 +321,8 @@ void cut_mirostat(struct sampler *s)
 
 size_t cands_draw(struct sampler *s)
 {
-    const struct cands *c = &s->cand;
+    struct cands *c = &s->cand;
+    weigh(c);
     double target = rng_uniform(&s->rng) * c->total, sum = 0.0;
     size_t last = 0;
     for (size_t i = 0; i < c->n; i++) {

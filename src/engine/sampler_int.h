@@ -12,6 +12,7 @@ struct cands {
     float *w;      /* exp(z - max): probabilities are w / total */
     uint32_t *key; /* scratch of a cut */
     float max;
+    bool weighed; /* w and total are those of the candidates */
     double total; /* sum of w */
 };
 

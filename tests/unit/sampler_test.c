@@ -638,9 +638,10 @@ static void time_a_step(void **state)
     struct rng r;
     rng_seed(&r, 4);
     random_logits(&r, z, V, 2.5f);
-    struct sampler_params defaults = sampler_defaults, greedy = off, plain = off, all = off;
+    struct sampler_params defaults = sampler_defaults, greedy = off, plain = off, all, warm = off;
     greedy.temperature = 0;
     plain.top_p = 0.95;
+    warm.temperature = 0.7;
     all = defaults;
     all.repetition_penalty = 1.1;
     all.dry_multiplier = 0.8;
@@ -649,9 +650,13 @@ static void time_a_step(void **state)
         const struct sampler_params *p;
         bool info;
     } rows[] = {
-        {"greedy", &greedy, false},     {"greedy+info", &greedy, true},
-        {"defaults", &defaults, false}, {"defaults+info", &defaults, true},
-        {"top-p alone", &plain, false}, {"defaults, penalties, dry", &all, false},
+        {"greedy", &greedy, false},
+        {"greedy+info", &greedy, true},
+        {"defaults", &defaults, false},
+        {"defaults+info", &defaults, true},
+        {"top-p alone", &plain, false},
+        {"temperature alone", &warm, false},
+        {"defaults, penalties, dry", &all, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct sampler *s = make(rows[i].p, V);
