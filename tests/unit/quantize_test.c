@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "engine/quantize.h"
 #include "engine/synth.h"
+#include "engine/vocab_gguf.h"
 #include "support.h"
 #include <math.h>
 #include <stdlib.h>
@@ -181,6 +182,47 @@ static void odd_shapes_fall_back(void **state)
     unlink(path);
 }
 
+/* Every kind of made-up vocabulary makes a tokenizer that gives texts back. */
+static void vocabularies_are_accepted(void **state)
+{
+    (void)state;
+    static const enum synth_vocab kinds[] = {SYNTH_SPM, SYNTH_LLAMA3, SYNTH_QWEN2, SYNTH_GEMMA,
+                                             SYNTH_SMOLLM3};
+    const struct str text =
+        STR("The tea is hot, isn't it? 42 \xc3\xa9t\xc3\xa9s \xe2\x82\xac\n  x");
+    const char *path = temp_path("vocab.gguf");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct err err;
+        struct gguf *g;
+        struct arena a;
+        struct tokenizer *t;
+        struct tokens ids = {0};
+        struct buf back;
+        struct synth_shape s = small;
+        s.layers = 1;
+        s.vocab = 4096;
+        s.tokens = kinds[i];
+        write_small(&s, path, "q8_0");
+        assert_ok(gguf_open(&g, path, &err));
+        arena_init(&a, 64 << 20);
+        buf_init(&back, 4096);
+        assert_ok(tokenizer_from_gguf(&t, g, &a, &err));
+        assert_ok(tokenizer_encode(t, text, 0, &ids, &err));
+        assert_true(ids.n < text.n); /* some words were merged */
+        assert_ok(tokenizer_decode(t, ids.id, ids.n, true, &back, &err));
+        struct str out = buf_str(&back);
+        if (out.n == text.n + 1 && out.p[0] == ' ') /* SentencePiece's space in front */
+            out = str_slice(out, 1, out.n);
+        assert_true(str_eq(out, text));
+        tokens_free(&ids);
+        buf_release(&back);
+        tokenizer_free(t);
+        arena_release(&a);
+        gguf_close(g);
+    }
+    unlink(path);
+}
+
 static void any_number_of_threads_gives_the_same_file(void **state)
 {
     (void)state;
@@ -275,6 +317,7 @@ int main(void)
         cmocka_unit_test(shapes_have_their_published_size),
         cmocka_unit_test(recipes_choose_types),
         cmocka_unit_test(odd_shapes_fall_back),
+        cmocka_unit_test(vocabularies_are_accepted),
         cmocka_unit_test(any_number_of_threads_gives_the_same_file),
         cmocka_unit_test(importance_is_heeded),
     };
