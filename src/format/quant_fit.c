@@ -8,9 +8,9 @@ static const float LARGEST = 65504.0f;
 static const float SMALLEST = 1e-12f;
 
 enum {
-    TRIES = 20, /* scales tried per direction */
+    TRIES = 8,  /* scales tried per direction; more gain less than 0.1% of the error */
     REFINE = 3, /* Lloyd steps on the best of them */
-    SUPER_ROUNDS = 2
+    SUPER_ROUNDS = 1
 };
 
 bool fit_load(struct fit_block *b, const float *src, const float *weight, int n)

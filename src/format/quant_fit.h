@@ -1,6 +1,6 @@
 /* What the quantizers share: weighted least-squares fits of scales (and offsets).
  *
- * A block is fitted by trying a few dozen scales around the one that maps its largest value to the
+ * A block is fitted by trying a dozen scales around the one that maps its largest value to the
  * end of the integer range, rounding, and solving for the best scale of those integers in closed
  * form; the best of them is refined by alternating the two steps (Lloyd's algorithm). Types with
  * two levels of scales fit each sub-block, then the super-block's scale to the sub-blocks' scales,
