@@ -162,7 +162,7 @@ static const struct jval *repeat(struct jrun *r, const struct jval *v, int64_t t
     size_t n, unit = v->kind == JV_STRING ? v->s.n : v->list.n, t = times < 0 ? 0 : (size_t)times;
     if (__builtin_mul_overflow(unit, t, &n) || n > r->max_memory)
         return jrun_no_memory(r);
-    if (!jrun_step(r, n / 8))
+    if (!jrun_step(r, v->kind == JV_STRING ? n / 64 : n / 8))
         return NULL;
     if (v->kind == JV_STRING) {
         char *p = jrun_alloc(r, n + 1, 1);
