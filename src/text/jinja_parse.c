@@ -3,6 +3,7 @@
  * Refuses include, import, from and extends: a chat template is one file. */
 #include "text/jinja_parse.h"
 #include "text/jinja_builtin.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 struct jnode *jparse_error(struct jparser *p, const char *fmt, ...)
