@@ -127,6 +127,8 @@ static enum status read_prompt(struct gen *g, const int32_t *prompt, size_t n, s
         engine_seq_truncate(g->e, g->seq, before);
         return st;
     }
+    for (size_t i = 0; i < g->p->n_history; i++)
+        sampler_accept(g->sampler, g->p->history[i]);
     for (size_t i = 0; i < n; i++)
         sampler_accept(g->sampler, prompt[i]);
     return OK;

@@ -16,6 +16,10 @@ struct gen_params {
      * GEN_CONTEXT */
     bool context_shift;
     bool show_special; /* control tokens are told as text */
+    /* tokens that seq holds already and that count for the penalties like the prompt's, so that an
+     * answer does not depend on how much of its prompt was cached; may be NULL */
+    const int32_t *history;
+    size_t n_history;
 };
 
 struct gen_event {
@@ -41,7 +45,7 @@ struct gen_stats {
  *
  * on_event (may be NULL) is called for every token, for held-back text at the end, and between the
  * chunks of a long prompt; it returns non-zero to stop (GEN_CANCELLED; not an error, and it is not
- * called again). The prompt's tokens count for the penalties; those in seq before do not.
+ * called again). The history's and the prompt's tokens count for the penalties.
  *
  * ECONTEXT when the prompt does not fit, with both counts in the message; never a silent cut. An
  * error while reading the prompt leaves seq as it was. EUSAGE for parameters out of range, EFAIL

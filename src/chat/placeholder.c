@@ -1,1 +1,0 @@
-/* chat */ typedef int chat_floor;
