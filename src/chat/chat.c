@@ -1,0 +1,33 @@
+/* What holds for every provider: a checked request, and a stream that always ends. */
+#include "chat/chat.h"
+
+static enum status check(const struct chat_request *r, struct err *err)
+{
+    bool prompt = r->prompt.p != NULL;
+    if (prompt == (r->n_messages > 0))
+        return err_set(err, EUSAGE, "chat: %s, expected either messages or a prompt",
+                       prompt ? "messages and a prompt" : "no message");
+    for (size_t i = 0; i < r->n_messages; i++)
+        if (r->messages[i].role.n == 0)
+            return err_set(err, EUSAGE, "chat: message %zu has no role", i);
+    return OK;
+}
+
+enum status provider_chat(struct provider *p, const struct chat_request *r,
+                          const struct chat_sink *sink, struct err *err)
+{
+    struct err own;
+    struct err *e = err ? err : &own;
+    enum status s = check(r, e);
+    if (s == OK)
+        s = p->ops->chat(p, r, sink, e);
+    if (s != OK)
+        sink->event(sink->ctx, &(struct chat_event){.kind = CHAT_ERROR, .error = e});
+    return s;
+}
+
+void provider_free(struct provider *p)
+{
+    if (p)
+        p->ops->free(p);
+}

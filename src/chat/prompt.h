@@ -1,0 +1,46 @@
+/* From a conversation to the text that a model reads: its chat template, or, for a model that has
+ * none, the plain format
+ *
+ *     the system message
+ *
+ *     User: a question
+ *
+ *     Assistant: an answer
+ *
+ * where an empty line parts the messages, "Assistant:" at the end asks for the answer, and the
+ * answer ends where the model writes "User:" on a new line. */
+#pragma once
+#include "chat/chat.h"
+#include "engine/model.h"
+#include "text/jinja.h"
+
+struct prompt_format;
+
+/* source: a template in place of the model's own; .p NULL: the model's. The model must outlive the
+ * format. EFORMAT for a template that does not parse. */
+NODISCARD enum status prompt_format_new(struct prompt_format **out, const struct model *m,
+                                        struct str source, struct err *err);
+void prompt_format_free(struct prompt_format *f);
+
+/* The text that ends an answer of the plain format; empty for a template. */
+struct str prompt_format_stop(const struct prompt_format *f);
+
+/* What a rendering needs, as the template's own values (tool calls, tools and all). */
+struct prompt_vars {
+    const struct jval *messages; /* a list of maps */
+    const struct jval *tools;    /* a list, or NULL */
+    enum chat_thinking thinking;
+    bool no_generation_prompt;
+    int64_t now; /* seconds since 1970 for strftime_now; 0: the clock's */
+};
+
+/* Appends the rendered prompt to out, whose ceiling limits it. ENOTFOUND when the model has no
+ * template; EFAIL with the template's own words when it refuses the conversation. */
+NODISCARD enum status prompt_render(const struct prompt_format *f, const struct prompt_vars *v,
+                                    struct buf *out, struct err *err);
+
+/* The same from messages of plain text, with the prompt for the answer; the plain format too. */
+NODISCARD enum status prompt_render_messages(const struct prompt_format *f,
+                                             const struct chat_message *messages, size_t n,
+                                             enum chat_thinking thinking, struct buf *out,
+                                             struct err *err);
