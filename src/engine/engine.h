@@ -35,6 +35,11 @@ void engine_seq_free(struct engine *e, int seq);
 int64_t engine_seq_len(const struct engine *e, int seq);
 /* Forgets everything from position n on (n <= length). */
 void engine_seq_truncate(struct engine *e, int seq, int64_t n);
+/* Announces that the sequence will have n positions before anything is sampled from it
+ * (engine_prefill does it). It matters only where a model's angles depend on the length (longrope,
+ * dynamic NTK) and the length passes the trained one: the rows of a prompt fed in several steps
+ * then get the angles, and so the bits, of one fed at once. */
+void engine_seq_expect(struct engine *e, int seq, int64_t n);
 /* A new sequence that shares the first n positions (copy-on-write pages). */
 NODISCARD enum status engine_seq_fork(struct engine *e, int seq, int64_t n, int *out,
                                       struct err *err);
