@@ -4,6 +4,8 @@
 
 extern const struct arch arch_decoders[];
 extern const size_t n_arch_decoders;
+extern const struct arch arch_encoders[];
+extern const size_t n_arch_encoders;
 
 /* The row's defaults, before a file's values. */
 void hparams_init(struct hparams *hp, const struct arch *a);

@@ -10,6 +10,7 @@ static const struct {
     const size_t *n;
 } families[] = {
     {arch_decoders, &n_arch_decoders},
+    {arch_encoders, &n_arch_encoders},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 

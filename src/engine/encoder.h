@@ -6,6 +6,9 @@
 enum encoder_head { HEAD_NONE, HEAD_SEQUENCE, HEAD_TOKEN, HEAD_MASKED_LM, HEAD_QA };
 
 enum encoder_head encoder_head(const struct model *m);
+/* Positions of the model: the longest input. encoder_run refuses more; a caller that may cut a text
+ * cuts it to this, keeping the last [SEP]. */
+int64_t encoder_max_tokens(const struct model *m);
 /* Labels of a classification head: id2label, or "LABEL_i". */
 size_t encoder_n_labels(const struct model *m);
 struct str encoder_label(const struct model *m, size_t i);
@@ -19,7 +22,10 @@ struct encoder_out {
 };
 void encoder_out_release(struct encoder_out *o);
 
-/* type_ids: NULL or n segment ids. exact: float32 arithmetic throughout. */
+/* type_ids: NULL (all 0) or n segment ids, which a model without segment embeddings ignores. head:
+ * encoder_head's, or HEAD_NONE. exact: float32 arithmetic throughout. pool may be NULL. The same
+ * bits for any number of threads. ECONTEXT for more tokens than positions, EUSAGE for none, for an
+ * id out of range, or a head that the model does not have. out is empty after an error. */
 NODISCARD enum status encoder_run(const struct model *m, struct pool *pool, const int32_t *ids,
                                   const int32_t *type_ids, size_t n, enum encoder_head head,
                                   bool exact, struct encoder_out *out, struct err *err);

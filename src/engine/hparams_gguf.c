@@ -163,6 +163,20 @@ static void read_sizes(struct reader *r, struct hparams *hp)
         r->s = hparams_check_sizes(hp, r->err);
 }
 
+/* Rows of a matrix, where no key holds its size; 0 when it is absent. */
+static int64_t rows_of(const struct reader *r, const char *tensor)
+{
+    const struct tensor *t = gguf_tensor(r->g, str_from(tensor));
+    return t ? t->ne[1] : 0;
+}
+
+static void read_encoder(struct reader *r, struct hparams *hp)
+{
+    hp->n_pos = hp->n_ctx_train;
+    hp->n_types = rows_of(r, "token_types.weight");
+    hp->n_labels = rows_of(r, "cls.output.weight");
+}
+
 enum status hparams_from_gguf(struct hparams *hp, const struct gguf *g, struct err *err)
 {
     struct str name = {0};
@@ -194,6 +208,6 @@ enum status hparams_from_gguf(struct hparams *hp, const struct gguf *g, struct e
     if (a->kind == MODEL_DECODER)
         read_rope(&r, hp);
     else
-        hp->n_pos = hp->n_ctx_train;
+        read_encoder(&r, hp);
     return r.s == OK ? hparams_finish(hp, err) : r.s;
 }

@@ -301,7 +301,7 @@ static void read_sizes(struct reader *r, struct hparams *hp)
     }
     if (hp->arch->kind == MODEL_ENCODER) {
         hp->n_pos = hp->n_ctx_train;
-        hp->n_types = get_int(r, r->root, "type_vocab_size", 0);
+        hp->n_types = get_int(r, r->root, "type_vocab_size", 2);
         read_labels(r, hp);
     }
     if (r->s == OK)

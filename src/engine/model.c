@@ -32,6 +32,8 @@ enum status model_open(struct model **out, const char *path, const struct model_
 #else
     s = file_is_dir(path) ? model_open_hf(m, path, opt, err) : model_open_gguf(m, path, opt, err);
 #endif
+    if (s == OK)
+        s = encoder_name_labels(m, err);
     if (s != OK) {
         model_close(m);
         return s;

@@ -75,3 +75,6 @@ NODISCARD enum status model_open_hf(struct model *m, const char *path,
                                     const struct model_options *opt, struct err *err);
 /* Releases m->safetensors and other things of the HF front end. */
 void model_close_hf(struct model *m);
+
+/* Names the labels of a classification head that the file leaves unnamed: "LABEL_i". */
+NODISCARD enum status encoder_name_labels(struct model *m, struct err *err);

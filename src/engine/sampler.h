@@ -36,8 +36,10 @@ struct sampler_params {
     size_t n_dry_breakers;
     int n_top; /* how many alternatives token_info reports (at most TOP_MAX) */
 };
-/* Ollama's and llama.cpp's defaults: temperature 0.8, top-k 40, top-p 0.95, min-p 0.05, the rest
- * off. */
+/* llama.cpp's defaults: temperature 0.8, top-k 40, top-p 0.95, min-p 0.05, looking back on 64
+ * tokens, DRY with base 1.75 from 2 tokens on, XTC threshold 0.1, mirostat's tau 5 and eta 0.1;
+ * everything else off, seed 0 (callers that want another answer each time choose the seed).
+ * Ollama's differ in top-p 0.9 and min-p 0. */
 extern const struct sampler_params sampler_defaults;
 
 enum { TOP_MAX = 32 };
