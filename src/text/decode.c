@@ -38,25 +38,39 @@ static int byte_of(const struct tokenizer *t, int32_t id)
     return -1;
 }
 
+/* BERT in GGUF: U+2581 starts a word, anything else continues one. */
 static void add_wordpiece(const struct tokenizer *t, int32_t id, bool first, struct buf *out)
 {
     struct str s = t->piece[id];
-    bool added = t->attr[id] == TOKEN_CONTROL || t->attr[id] == TOKEN_UNKNOWN;
-    if (t->unk_prefix.n) {
-        if (!first && str_starts(s, t->unk_prefix)) {
-            buf_addstr(out, str_slice(s, t->unk_prefix.n, s.n));
-            return;
-        }
-    } else if (!added) {
+    if (!is_special(t, id)) {
         if (!str_starts(s, (struct str){SPM_SPACE, 3})) {
             buf_addstr(out, s);
             return;
         }
         s = str_slice(s, 3, s.n);
     }
-    if (!first)
+    bool closes = s.n == 1 && strchr(".?!,", s.p[0]);
+    if (!first && !closes)
         buf_addc(out, ' ');
     buf_addstr(out, s);
+}
+
+static void add_chain(const struct tokenizer *t, int32_t id, bool first, struct buf *out)
+{
+    struct buf text, scratch;
+    /* byte-level vocabularies of LLMs: the bytes are at hand */
+    if (t->n_decoder == 1 && t->decoder[0].kind == DECODER_BYTE_LEVEL && t->bytes != t->piece) {
+        buf_addstr(out, t->bytes[id]);
+        return;
+    }
+    buf_init(&text, out->max);
+    buf_init(&scratch, out->max);
+    buf_addstr(&text, t->piece[id]);
+    decoder_run(t, first, &text, &scratch);
+    out->failed |= text.failed;
+    buf_addstr(out, buf_str(&text));
+    buf_release(&text);
+    buf_release(&scratch);
 }
 
 /* The bytes of one token; first: nothing has been written before it. */
@@ -67,8 +81,8 @@ static void add_token(const struct tokenizer *t, int32_t id, bool first, struct 
     switch (t->decode) {
     case DECODE_BYTES: buf_addstr(out, added ? t->piece[id] : t->bytes[id]); break;
     case DECODE_WORDPIECE: add_wordpiece(t, id, first, out); return;
-    case DECODE_SPM:
-    case DECODE_CHAIN: {
+    case DECODE_CHAIN: add_chain(t, id, first, out); return;
+    case DECODE_SPM: {
         int b = byte_of(t, id);
         if (b >= 0)
             buf_addc(out, (char)b);

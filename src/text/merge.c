@@ -35,7 +35,9 @@ static inline struct pair find_pair(const struct tokenizer *t, int32_t a, int32_
         if (n > t->max_piece)
             return (struct pair){0, -1};
         int32_t id = piece_table_find(&t->table, t->bytes, p, n, hash_bytes(p, n));
-        return (struct pair){id < 0 ? 0 : score_rank(t->score[id]), id};
+        if (id < 0)
+            return (struct pair){0, -1};
+        return (struct pair){t->rank_by_id ? (uint32_t)id : score_rank(t->score[id]), id};
     }
     if (a < 0 || b < 0 || !t->merges.slot)
         return (struct pair){0, -1};
@@ -70,15 +72,15 @@ static inline unsigned next_symbol(const struct tokenizer *t, const char *p, siz
     }
     uint32_t cp;
     unsigned len = c < 0x80 ? 1 : (unsigned)utf8_decode(p, n, &cp);
-    if (t->unk_prefix.n == 0 && t->word_suffix.n == 0) {
+    if (t->subword_prefix.n == 0 && t->word_suffix.n == 0) {
         *id = piece_table_find(&t->table, t->bytes, p, len, hash_bytes(p, len));
         return len;
     }
     char key[64];
     size_t k = 0;
-    if (!first && t->unk_prefix.n) {
-        memcpy(key, t->unk_prefix.p, t->unk_prefix.n);
-        k = t->unk_prefix.n;
+    if (!first && t->subword_prefix.n) {
+        memcpy(key, t->subword_prefix.p, t->subword_prefix.n);
+        k = t->subword_prefix.n;
     }
     memcpy(key + k, p, len);
     k += len;

@@ -28,6 +28,9 @@ const struct split_recipe *split_find(struct str name); /* NULL: unknown name */
 /* The hand-written equivalent of a regex of tokenizer.json's Split; NULL: none. */
 split_fn *split_for_regex(struct str regex);
 
+/* Does every character of any text fall into one of the matches of its regex? */
+bool split_takes_all(split_fn *fn);
+
 /* The regexes that are known, for tests: index from 0 until NULL. */
 const char *split_known_regex(size_t i, split_fn **fn);
 

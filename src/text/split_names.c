@@ -150,3 +150,10 @@ const char *split_known_regex(size_t i, split_fn **fn)
     *fn = known[i].fn;
     return known[i].regex;
 }
+
+bool split_takes_all(split_fn *fn)
+{
+    return fn == split_gpt2 || fn == split_llama3 || fn == split_qwen2 || fn == split_qwen35 ||
+           fn == split_cl100k_numbers || fn == split_ufakzeka || fn == split_tekken ||
+           fn == split_o200k;
+}

@@ -87,7 +87,8 @@ static void index_bytes(struct tokenizer *t, bool byte_level)
     }
 }
 
-enum status tokenizer_index(struct tokenizer *t, bool byte_level, const char *what, struct err *err)
+enum status tokenizer_index(struct tokenizer *t, bool byte_level, bool unique, const char *what,
+                            struct err *err)
 {
     t->bytes = t->piece;
     enum status s = byte_level ? decode_pieces(t, err) : OK;
@@ -104,7 +105,7 @@ enum status tokenizer_index(struct tokenizer *t, bool byte_level, const char *wh
             return err_set(err, EFORMAT, "%s[%zu]: piece of %zu bytes, expected at most %d", what,
                            i, b.n, MAX_PIECE);
         int32_t other = piece_table_add(&t->table, t->bytes, (int32_t)i, hash_bytes(b.p, b.n));
-        if (other >= 0)
+        if (other >= 0 && unique)
             return err_set(err, EFORMAT, "%s[%zu]: '%.*s' is also token %d, expected each once",
                            what, i, (int)(b.n < 64 ? b.n : 64), b.p, other);
         if (b.n > t->max_piece)

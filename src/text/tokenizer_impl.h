@@ -116,7 +116,7 @@ struct unigram;
 enum decode_kind {
     DECODE_BYTES,     /* bytes[id] as they are */
     DECODE_SPM,       /* U+2581 is a space, <0xXX> a byte, one leading space dropped */
-    DECODE_WORDPIECE, /* ## or U+2581 marks */
+    DECODE_WORDPIECE, /* U+2581 starts a word (BERT in GGUF) */
     DECODE_CHAIN,     /* decoder stages of a tokenizer.json */
 };
 
@@ -136,10 +136,12 @@ struct tokenizer {
     int32_t special[SPECIAL_COUNT];
     bool *is_end;
     bool ignore_merges, byte_fallback, fuse_unk, space_splits, decode_lstrip, clean_up;
-    bool break_before[256]; /* space_splits: no piece has U+2581 behind this byte */
-    struct str unk_prefix;  /* continuing_subword_prefix of BPE and WordPiece */
-    struct str word_suffix; /* end_of_word_suffix of BPE */
-    size_t max_word_chars;  /* WordPiece */
+    bool rank_by_id;           /* SPM without scores that differ: earlier pieces merge first */
+    bool join_with_space;      /* no decoder: tokens are words */
+    bool break_before[256];    /* space_splits: no piece has U+2581 behind this byte */
+    struct str subword_prefix; /* continuing_subword_prefix of BPE and WordPiece */
+    struct str word_suffix;    /* end_of_word_suffix of BPE */
+    size_t max_word_chars;     /* WordPiece */
     struct added_set added, added_normalized;
     struct norm_stage *norm;
     size_t n_norm;
@@ -244,6 +246,7 @@ struct norm_stage {
     struct charsmap *charsmap;
     int form;                                      /* NORM_UNICODE: UTF8PROC_* options */
     bool prefix;                                   /* NORM_ESCAPE, NORM_SPM_SPACES */
+    bool graphemes;                                /* NORM_CHARSMAP: as Hugging Face applies it */
     bool merge_spaces;                             /* NORM_SPM_SPACES */
     bool left, right;                              /* NORM_STRIP */
     bool clean, chinese, strip_accents, lowercase; /* NORM_BERT */
@@ -264,22 +267,24 @@ void tokenizer_free_pipeline(struct tokenizer *t);
 /* decoders of tokenizer.json */
 enum decoder_kind {
     DECODER_BYTE_LEVEL,
-    DECODER_METASPACE,
-    DECODER_WORDPIECE,
-    DECODER_REPLACE,
-    DECODER_BYTE_FALLBACK,
-    DECODER_FUSE,
-    DECODER_STRIP,
-    DECODER_BPE,
+    DECODER_METASPACE,     /* from: the replacement; prefix: the first token has none */
+    DECODER_WORDPIECE,     /* from: the prefix of continuations */
+    DECODER_REPLACE,       /* from by to */
+    DECODER_BYTE_FALLBACK, /* <0xHH> is a byte */
+    DECODER_STRIP,         /* up to start and stop times `from` off the ends of a token */
+    DECODER_STRIP_TEXT,    /* up to start times `from` off the start of the whole text */
 };
 struct decoder_stage {
     enum decoder_kind kind;
     struct str from, to;
-    struct regex *regex;
-    bool first_only; /* METASPACE: drop the first space; the first token is special */
-    bool cleanup;
+    bool prefix, cleanup;
     size_t start, stop;
 };
+/* The stages on one token: text is what it stands for so far and is rewritten. first: it is the
+ * first token of the text. */
+void decoder_run(const struct tokenizer *t, bool first, struct buf *text, struct buf *scratch);
+/* BERT's rules: no space in front of punctuation and contractions. */
+void decoder_cleanup(struct buf *text, struct buf *scratch);
 
 /* building */
 NODISCARD enum status merge_table_init(struct merge_table *m, size_t n, struct err *err);
@@ -308,9 +313,10 @@ size_t byte_level_decode(struct str s, char *out);
 /* Appends the alphabet's form of s. */
 void byte_level_encode(struct str s, struct buf *out);
 
-/* Builds bytes[], the piece table and what depends on them. */
-NODISCARD enum status tokenizer_index(struct tokenizer *t, bool byte_level, const char *what,
-                                      struct err *err);
+/* Builds bytes[], the piece table and what depends on them. unique: two pieces alike are EFORMAT,
+ * else the first counts. */
+NODISCARD enum status tokenizer_index(struct tokenizer *t, bool byte_level, bool unique,
+                                      const char *what, struct err *err);
 /* Finds end tokens, EOT and the infill tokens by their text; make_control: whatever their type is,
  * they become control tokens. Needs attr and special. */
 NODISCARD enum status tokenizer_find_roles(struct tokenizer *t, bool make_control, struct err *err);

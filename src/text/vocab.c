@@ -155,12 +155,30 @@ static enum status add_norm(struct tokenizer *t, struct norm_stage s, struct err
     return OK;
 }
 
+/* Converters that find no SentencePiece model write one score for all pieces (llama.cpp's writes
+ * -1000). Then only the order of the pieces is left of the merges, and it is the order in which the
+ * trainer made them. */
+static bool scores_say_nothing(const struct tokenizer *t)
+{
+    const float *first = NULL;
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->attr[i] != TOKEN_NORMAL)
+            continue;
+        if (!first)
+            first = &t->score[i];
+        else if (memcmp(first, &t->score[i], sizeof *first) != 0)
+            return false;
+    }
+    return true;
+}
+
 static enum status build_spm(struct tokenizer *t, const struct vocab_desc *d, struct err *err)
 {
     if (!d->scores)
         return err_set(err, EFORMAT, "tokenizer.ggml.scores: absent, expected one per token");
     t->decode = DECODE_SPM;
     t->decode_lstrip = d->add_space_prefix;
+    t->rank_by_id = scores_say_nothing(t);
     tokenizer_find_breaks(t);
     return add_norm(t, (struct norm_stage){.kind = NORM_ESCAPE, .prefix = d->add_space_prefix},
                     err);
@@ -228,7 +246,7 @@ static enum status build(struct tokenizer *t, const struct vocab_desc *d, struct
     }
     enum status s = set_specials(t, d, err);
     if (s == OK)
-        s = tokenizer_index(t, d->kind == VOCAB_BPE, "tokenizer.ggml.tokens", err);
+        s = tokenizer_index(t, d->kind == VOCAB_BPE, true, "tokenizer.ggml.tokens", err);
     if (s == OK)
         s = tokenizer_find_roles(t, true, err);
     if (s == OK)

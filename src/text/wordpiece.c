@@ -1,6 +1,6 @@
 /* WordPiece (BERT): the longest entry that starts a word, then the longest that continues it, and
  * so on; a word that can't be covered is the unknown token. A continuation is marked by a prefix
- * ("##", tokenizer.json) or the first piece by U+2581 (GGUF, where unk_prefix is empty). */
+ * ("##", tokenizer.json) or the first piece by U+2581 (GGUF, where subword_prefix is empty). */
 #include "text/tokenizer_impl.h"
 
 static size_t count_chars(const char *p, size_t n)
@@ -27,7 +27,7 @@ static size_t longest(const struct tokenizer *t, const char *p, size_t n, size_t
 void encoder_wordpiece(struct encoder *e, const char *p, size_t n)
 {
     const struct tokenizer *t = e->t;
-    struct str prefix = t->unk_prefix;
+    struct str prefix = t->subword_prefix;
     size_t from = e->out->n;
     bool covered = count_chars(p, n) <= t->max_word_chars;
     if (covered) {
