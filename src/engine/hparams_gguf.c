@@ -175,6 +175,12 @@ static void read_encoder(struct reader *r, struct hparams *hp)
     hp->n_pos = hp->n_ctx_train;
     hp->n_types = rows_of(r, "token_types.weight");
     hp->n_labels = rows_of(r, "cls.output.weight");
+    bool causal = false;
+    if (r->s == OK)
+        r->s = gguf_get_bool(r->g, key_of(r, "attention.causal"), &causal, false, r->err);
+    if (r->s == OK && causal)
+        r->s = err_set(r->err, EUNSUPPORTED,
+                       "'%s' is true, expected an encoder that looks both ways", r->key);
 }
 
 enum status hparams_from_gguf(struct hparams *hp, const struct gguf *g, struct err *err)

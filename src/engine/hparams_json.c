@@ -278,6 +278,21 @@ static void read_labels(struct reader *r, struct hparams *hp)
         memcpy(hp->hf_class, cls, n + 1);
 }
 
+static void read_encoder(struct reader *r, struct hparams *hp)
+{
+    hp->n_pos = hp->n_ctx_train;
+    hp->n_types = get_int(r, r->root, "type_vocab_size", 2);
+    read_labels(r, hp);
+    struct str positions = get_str(r, r->root, "position_embedding_type");
+    if (r->s == OK && positions.p && !str_is(positions, "absolute"))
+        r->s = err_set(r->err, EUNSUPPORTED,
+                       "field 'position_embedding_type' is '%.*s', expected absolute",
+                       (int)(positions.n < 64 ? positions.n : 64), positions.p);
+    if (get_bool(r, "is_decoder", false) && r->s == OK)
+        r->s = err_set(r->err, EUNSUPPORTED,
+                       "field 'is_decoder' is true, expected an encoder that looks both ways");
+}
+
 static void read_sizes(struct reader *r, struct hparams *hp)
 {
     hp->n_vocab = need_int(r, "vocab_size", NULL);
@@ -299,11 +314,8 @@ static void read_sizes(struct reader *r, struct hparams *hp)
         hp->n_experts_used =
             get_int(r, r->root, "num_experts_per_tok", hp->arch->default_experts_used);
     }
-    if (hp->arch->kind == MODEL_ENCODER) {
-        hp->n_pos = hp->n_ctx_train;
-        hp->n_types = get_int(r, r->root, "type_vocab_size", 2);
-        read_labels(r, hp);
-    }
+    if (hp->arch->kind == MODEL_ENCODER)
+        read_encoder(r, hp);
     if (r->s == OK)
         r->s = hparams_check_sizes(hp, r->err);
 }
