@@ -37,6 +37,9 @@ struct model_info {
     struct str type_name; /* the most frequent matrix type, "q4_k" */
 };
 void model_info(const struct model *m, struct model_info *out);
+/* Bytes of weight matrices that decoding one token reads: of experts, those in use; of the
+ * embedding table, one row (all of it where it serves as the output, too). */
+size_t model_decode_bytes(const struct model *m);
 
 const struct tokenizer *model_tokenizer(const struct model *m);
 /* The chat template's source; empty when the model has none. name: NULL or "" for the default,

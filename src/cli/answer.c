@@ -1,0 +1,133 @@
+#include "cli/answer.h"
+#include "base/jsonw.h"
+#include "cli/interrupt.h"
+#include <stdio.h>
+#include <unistd.h>
+
+enum { MAX_ANSWER = 1 << 30 };
+
+void answer_init(struct answer *a, const struct tokenizer *t, int n_logprobs)
+{
+    *a = (struct answer){.terminal = isatty(STDOUT_FILENO) != 0,
+                         .at_line_start = true,
+                         .n_logprobs = n_logprobs,
+                         .tokenizer = t,
+                         .reading = {.what = "reading"}};
+    buf_init(&a->text, MAX_ANSWER);
+    buf_init(&a->logprobs, MAX_ANSWER);
+}
+
+void answer_release(struct answer *a)
+{
+    buf_release(&a->text);
+    buf_release(&a->logprobs);
+}
+
+/* Bytes of s up to the first control character, and in *skip the bytes of that. A model's text must
+ * not move the cursor, change the title or answer for the terminal: C0 but for tab and line break,
+ * DEL, and C1 (U+0080 - U+009F). */
+static size_t printable_run(struct str s, size_t *skip)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        *skip = 1;
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+            return i;
+        *skip = 2;
+        if (c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0)
+            return i;
+    }
+    *skip = 0;
+    return s.n;
+}
+
+static void write_clean(struct str s)
+{
+    while (s.n) {
+        size_t skip, n = printable_run(s, &skip);
+        fwrite(s.p, 1, n, stdout);
+        s = str_slice(s, n + skip, s.n);
+    }
+}
+
+static void note_logprob(struct answer *a, struct str piece, float logprob)
+{
+    jsonw_quote(&a->logprobs, piece, false);
+    buf_printf(&a->logprobs, " %.4f", (double)logprob);
+}
+
+static void note_logprobs(struct answer *a, const struct token_info *t)
+{
+    note_logprob(a, tokenizer_piece(a->tokenizer, t->token), t->logprob);
+    for (int i = 0; i < t->n_top; i++) {
+        buf_adds(&a->logprobs, i ? ", " : "  | ");
+        note_logprob(a, tokenizer_piece(a->tokenizer, t->top[i].token), t->top[i].logprob);
+    }
+    buf_addc(&a->logprobs, '\n');
+}
+
+static int write_text(struct answer *a, const struct chat_event *ev)
+{
+    progress_end(&a->reading);
+    if (ev->token && a->n_logprobs >= 0)
+        note_logprobs(a, ev->token);
+    if (ev->text.n == 0)
+        return 0;
+    buf_addstr(&a->text, ev->text);
+    a->at_line_start = ev->text.p[ev->text.n - 1] == '\n';
+    if (a->terminal)
+        write_clean(ev->text);
+    else
+        fwrite(ev->text.p, 1, ev->text.n, stdout);
+    return fflush(stdout) != 0; /* nobody reads any more: stop */
+}
+
+static int on_event(void *ctx, const struct chat_event *ev)
+{
+    struct answer *a = ctx;
+    switch (ev->kind) {
+    case CHAT_READING: progress_update(&a->reading, (double)ev->done / (double)ev->total); break;
+    case CHAT_TEXT:
+        if (write_text(a, ev) != 0)
+            return 1;
+        break;
+    case CHAT_DONE: a->usage = *ev->usage; break;
+    case CHAT_ERROR: break;
+    }
+    return interrupt_raised();
+}
+
+struct chat_sink answer_sink(struct answer *a)
+{
+    return (struct chat_sink){on_event, a};
+}
+
+void answer_finish(struct answer *a)
+{
+    progress_end(&a->reading);
+    if (!a->at_line_start)
+        putchar('\n');
+    fflush(stdout);
+    if (a->logprobs.n)
+        fwrite(a->logprobs.p, 1, a->logprobs.n, stderr);
+}
+
+static double rate(int64_t n, double seconds)
+{
+    return seconds > 0 ? (double)n / seconds : 0;
+}
+
+void answer_tell_usage(const struct answer *a, double load_s, double total_s)
+{
+    const struct chat_usage *u = &a->usage;
+    int64_t computed = u->prompt_tokens - u->cached_tokens;
+    fprintf(stderr,
+            "\ntotal duration:       %.3fs\nload duration:        %.3fs\n"
+            "prompt eval count:    %lld token(s), %lld more cached\n"
+            "prompt eval duration: %.3fs\nprompt eval rate:     %.2f tokens/s\n"
+            "eval count:           %lld token(s)\neval duration:        %.3fs\n"
+            "eval rate:            %.2f tokens/s\n",
+            total_s, load_s, (long long)computed, (long long)u->cached_tokens, u->prompt_s,
+            rate(computed, u->prompt_s), (long long)u->answer_tokens, u->answer_s,
+            rate(u->answer_tokens, u->answer_s));
+}

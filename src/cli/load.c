@@ -1,0 +1,302 @@
+#include "cli/load.h"
+#include "cli/progress.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include <math.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+char *hearth_home(const char *rest)
+{
+    const char *home = getenv("HEARTH_HOME"), *user = getenv("HOME");
+    struct buf path;
+    buf_init(&path, 4096);
+    if (home && *home) {
+        buf_adds(&path, home);
+    } else {
+        const struct passwd *pw = user && *user ? NULL : getpwuid(getuid());
+        buf_printf(&path, "%s/.hearth", pw ? pw->pw_dir : user && *user ? user : "/");
+    }
+    buf_printf(&path, "/%s", rest);
+    if (path.failed)
+        buf_release(&path);
+    return path.p;
+}
+
+/* The folder of the running program, for a model that lies beside it. */
+static bool program_folder(struct buf *out)
+{
+    char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (n <= 0)
+        return false;
+    exe[n] = 0;
+    char *slash = strrchr(exe, '/');
+    buf_add(out, exe, slash ? (size_t)(slash - exe) : 0);
+    return true;
+}
+
+enum status model_resolve(const char *name, char **path, struct err *err)
+{
+    *path = NULL;
+    if (file_exists(name)) {
+        *path = mem_dup(name, strlen(name));
+        return *path ? OK : err_set(err, ENOMEMORY, "model: no memory for its path");
+    }
+    if (strchr(name, '/') || strstr(name, ".gguf"))
+        return err_set(err, ENOTFOUND, "model '%s': no such file or folder", name);
+    /* beside the program: the build folder in a source tree, then bin/ of an installation */
+    static const char *const beside[] = {"../models", "../share/hearth/models", "models"};
+    struct buf at, looked;
+    buf_init(&at, 4096);
+    buf_init(&looked, 4096);
+    char *home = hearth_home("models");
+    for (int i = -1; i < (int)(sizeof beside / sizeof *beside) && !*path; i++) {
+        buf_clear(&at);
+        if (i < 0)
+            buf_adds(&at, home ? home : "");
+        else if (program_folder(&at))
+            buf_printf(&at, "/%s", beside[i]);
+        buf_printf(&looked, "%s%s", i < 0 ? "" : ", ", at.p ? at.p : "");
+        buf_printf(&at, "/%s.gguf", name);
+        if (!at.failed && file_exists(at.p))
+            *path = mem_dup(at.p, at.n);
+    }
+    enum status s = OK;
+    if (!*path)
+        s = err_set(err, ENOTFOUND, "model '%s': no such file or folder, and no %s.gguf in %s",
+                    name, name, looked.p ? looked.p : "the store");
+    free(home);
+    buf_release(&at);
+    buf_release(&looked);
+    return s;
+}
+
+static enum status kv_type_from(const struct options *o, enum kv_type *out, struct err *err)
+{
+    static const struct {
+        const char *name;
+        enum kv_type type;
+    } rows[] = {{"f16", KV_F16}, {"f32", KV_F32}, {"q8", KV_Q8}, {"q8_0", KV_Q8}};
+    *out = o->exact ? KV_F32 : KV_F16;
+    if (!o->kv)
+        return OK;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].name, o->kv) == 0) {
+            *out = rows[i].type;
+            return OK;
+        }
+    return err_set(err, EUSAGE, "--kv: '%s', expected f16, f32 or q8", o->kv);
+}
+
+static enum status open_model(struct loaded *l, const struct options *o, bool vocab_only,
+                              struct err *err)
+{
+    struct model_options mo = MODEL_OPTIONS_INIT;
+    struct progress bar = {.what = "loading"};
+    char *path;
+    mo.vocab_only = vocab_only;
+    if (o->quantize) {
+        mo.quantize = qtype_by_name(str_from(o->quantize));
+        if (mo.quantize == QT_COUNT)
+            return err_set(err, EUSAGE, "--quantize: '%s', expected a type such as q8_0",
+                           o->quantize);
+    }
+    enum status s = model_resolve(o->args[0], &path, err);
+    if (s != OK)
+        return s;
+    mo.pool = l->pool;
+    mo.progress = progress_update;
+    mo.progress_ctx = &bar;
+    s = model_open(&l->model, path, &mo, err);
+    progress_end(&bar);
+    free(path);
+    return s;
+}
+
+static enum status open_loras(struct loaded *l, const struct options *o, struct err *err)
+{
+    float *scales = mem_array(o->lora.n, sizeof *scales);
+    l->loras = mem_array(o->lora.n, sizeof *l->loras);
+    enum status s = scales && l->loras ? OK : err_set(err, ENOMEMORY, "--lora: no memory");
+    for (size_t i = 0; s == OK && i < o->lora.n; i++) {
+        const char *text = o->lora.v[i], *eq = strrchr(text, '=');
+        char *end = NULL, *path = mem_dup(text, eq ? (size_t)(eq - text) : strlen(text));
+        scales[i] = eq ? strtof(eq + 1, &end) : 1.0f;
+        if (!path)
+            s = err_set(err, ENOMEMORY, "--lora: no memory");
+        else if (eq && (end == eq + 1 || *end || !isfinite(scales[i])))
+            s = err_set(err, EUSAGE, "--lora: scale '%s', expected a number", eq + 1);
+        else if ((s = lora_open(&l->loras[l->n_loras], l->model, path, err)) == OK)
+            l->n_loras++;
+        free(path);
+    }
+    if (s == OK)
+        s = engine_set_loras(l->engine, l->loras, scales, (int)l->n_loras, err);
+    free(scales);
+    return s;
+}
+
+static int threads_of(const struct options *o)
+{
+    return o->threads > 0 ? (int)o->threads : 0;
+}
+
+enum status load_model(struct loaded *l, const struct options *o, bool engine, struct err *err)
+{
+    *l = (struct loaded){0};
+    struct engine_options eo = {
+        .n_threads = threads_of(o), .n_ctx = o->ctx > 0 ? o->ctx : 0, .exact = o->exact};
+    enum status s = kv_type_from(o, &eo.kv_type, err);
+    /* the threads that load are given back before the engine starts its own */
+    if (s == OK)
+        s = pool_new(&l->pool, threads_of(o), err);
+    l->own_pool = true;
+    if (s == OK)
+        s = open_model(l, o, false, err);
+    if (s == OK && engine) {
+        pool_free(l->pool);
+        l->pool = NULL;
+        l->own_pool = false;
+        s = engine_new(&l->engine, l->model, &eo, err);
+        if (s == OK)
+            l->pool = engine_pool(l->engine);
+        if (s == OK && o->lora.n)
+            s = open_loras(l, o, err);
+    }
+    if (s != OK)
+        unload(l);
+    return s;
+}
+
+enum status load_vocab(struct loaded *l, const struct options *o, struct err *err)
+{
+    *l = (struct loaded){0};
+    enum status s = open_model(l, o, true, err);
+    if (s != OK)
+        unload(l);
+    return s;
+}
+
+void unload(struct loaded *l)
+{
+    if (l->engine)
+        engine_free(l->engine);
+    for (size_t i = 0; i < l->n_loras; i++)
+        lora_close(l->loras[i]);
+    free(l->loras);
+    if (l->own_pool)
+        pool_free(l->pool);
+    if (l->model)
+        model_close(l->model);
+    *l = (struct loaded){0};
+}
+
+/* given, else the model's, else the fallback */
+static double number(double given, double model, double fallback)
+{
+    return !isnan(given) ? given : !isnan(model) ? model : fallback;
+}
+
+static int64_t integer(int64_t given, int64_t model, int64_t fallback)
+{
+    return given != INT64_MIN ? given : model >= 0 ? model : fallback;
+}
+
+static enum status biases_from(struct sampler_params *p, const struct options *o, struct err *err)
+{
+    struct logit_bias *bias = mem_array(o->logit_bias.n, sizeof *bias);
+    if (!bias)
+        return err_set(err, ENOMEMORY, "--logit-bias: no memory");
+    p->bias = bias;
+    p->n_bias = o->logit_bias.n;
+    for (size_t i = 0; i < o->logit_bias.n; i++) {
+        const char *text = o->logit_bias.v[i];
+        char *end, *end2 = NULL;
+        long id = strtol(text, &end, 10);
+        if (end != text && *end == '=')
+            bias[i] = (struct logit_bias){(int32_t)id, strtof(end + 1, &end2)};
+        if (!end2 || end2 == end + 1 || *end2 || id < 0 || id > INT32_MAX)
+            return err_set(err, EUSAGE, "--logit-bias: '%s', expected ID=X", text);
+    }
+    return OK;
+}
+
+enum status sampling_from(struct sampler_params *p, const struct options *o, const struct model *m,
+                          struct err *err)
+{
+    const struct model_defaults *d = model_defaults(m);
+    const struct sampler_params *f = &sampler_defaults;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *p = *f;
+    p->temperature = number(o->temp, d->temperature, f->temperature);
+    p->top_k = integer(o->top_k, d->top_k, f->top_k);
+    p->top_p = number(o->top_p, d->top_p, f->top_p);
+    p->min_p = number(o->min_p, d->min_p, f->min_p);
+    p->typical_p = number(o->typical, NAN, f->typical_p);
+    p->repetition_penalty = number(o->repeat_penalty, d->repetition_penalty, f->repetition_penalty);
+    p->presence_penalty = number(o->presence_penalty, NAN, f->presence_penalty);
+    p->frequency_penalty = number(o->frequency_penalty, NAN, f->frequency_penalty);
+    p->penalty_last_n = integer(o->repeat_last_n, -1, f->penalty_last_n);
+    p->dry_multiplier = number(o->dry_multiplier, NAN, f->dry_multiplier);
+    p->dry_base = number(o->dry_base, NAN, f->dry_base);
+    p->dry_allowed_length = integer(o->dry_allowed_length, -1, f->dry_allowed_length);
+    p->dry_penalty_last_n = integer(o->dry_last_n, -1, f->dry_penalty_last_n);
+    p->xtc_probability = number(o->xtc_probability, NAN, f->xtc_probability);
+    p->xtc_threshold = number(o->xtc_threshold, NAN, f->xtc_threshold);
+    p->mirostat = (int)integer(o->mirostat, -1, f->mirostat);
+    p->mirostat_tau = number(o->mirostat_tau, NAN, f->mirostat_tau);
+    p->mirostat_eta = number(o->mirostat_eta, NAN, f->mirostat_eta);
+    p->seed = (uint64_t)integer(o->seed, -1, now.tv_sec ^ (now.tv_nsec << 20));
+    p->n_top = (int)integer(o->logprobs, -1, 0);
+    enum status s = biases_from(p, o, err);
+    return s == OK ? sampler_check(p, err) : s;
+}
+
+enum status generation_from(struct gen_params *p, const struct options *o, const struct model *m,
+                            struct err *err)
+{
+    *p = (struct gen_params){.max_tokens = integer(o->max_tokens, -1, -1),
+                             .min_tokens = integer(o->min_tokens, -1, 0),
+                             .ignore_eos = o->ignore_eos,
+                             .context_shift = o->context_shift};
+    struct str *stop = mem_array(o->stop.n, sizeof *stop);
+    if (!stop)
+        return err_set(err, ENOMEMORY, "--stop: no memory");
+    for (size_t i = 0; i < o->stop.n; i++)
+        stop[i] = str_from(o->stop.v[i]);
+    p->stop = stop;
+    p->n_stop = o->stop.n;
+    return sampling_from(&p->sampler, o, m, err);
+}
+
+enum status parse_ids(const char *text, struct tokens *out, struct err *err)
+{
+    for (const char *p = text; *p;) {
+        char *end;
+        long id = strtol(p, &end, 10);
+        if (end == p || id < 0 || id > INT32_MAX || (*end && *end != ','))
+            return err_set(err, EUSAGE, "--tokens: '%.20s', expected ids separated by commas", p);
+        if (!tokens_add(out, (int32_t)id))
+            return err_set(err, ENOMEMORY, "--tokens: no memory");
+        p = *end ? end + 1 : end;
+    }
+    return OK;
+}
+
+enum status read_stdin(struct buf *out, struct err *err)
+{
+    buf_init(out, (size_t)1 << 30);
+    return file_read("-", out, err);
+}
+
+void print_line(const struct buf *b)
+{
+    if (b->n)
+        fwrite(b->p, 1, b->n, stdout);
+    putchar('\n');
+}

@@ -1,0 +1,46 @@
+/* From what the user wrote to an open model: names, options, progress. Shared by the commands. */
+#pragma once
+#include "cli/options.h"
+#include "engine/engine.h"
+#include "engine/generate.h"
+
+/* The file or folder that MODEL means: a path that exists, or a name of the store. 'hearth-nano'
+ * is looked for in $HEARTH_HOME/models, beside the program, and where it was installed. The caller
+ * frees *path. ENOTFOUND telling where was looked. */
+NODISCARD enum status model_resolve(const char *name, char **path, struct err *err);
+
+/* $HEARTH_HOME or ~/.hearth, with "/rest" behind it; the caller frees. NULL: no memory, no home. */
+char *hearth_home(const char *rest);
+
+/* A model, with its engine if it is a decoder and `engine` is asked for, and its adapters. */
+struct loaded {
+    struct model *model;
+    struct engine *engine;
+    struct pool *pool; /* the engine's, or one of our own */
+    bool own_pool;
+    struct lora **loras;
+    size_t n_loras;
+};
+NODISCARD enum status load_model(struct loaded *l, const struct options *o, bool engine,
+                                 struct err *err);
+/* Tokenizer and metadata only. */
+NODISCARD enum status load_vocab(struct loaded *l, const struct options *o, struct err *err);
+void unload(struct loaded *l);
+
+/* Sampling parameters: what was given, else the model's own defaults, else Hearth's. `bias` is
+ * allocated; the caller frees params->bias. */
+NODISCARD enum status sampling_from(struct sampler_params *p, const struct options *o,
+                                    const struct model *m, struct err *err);
+/* The rest of a generation's parameters; `stop` is allocated, the caller frees p->stop and
+ * p->sampler.bias. */
+NODISCARD enum status generation_from(struct gen_params *p, const struct options *o,
+                                      const struct model *m, struct err *err);
+
+/* "1,2,3" */
+NODISCARD enum status parse_ids(const char *text, struct tokens *out, struct err *err);
+
+/* Standard input whole. */
+NODISCARD enum status read_stdin(struct buf *out, struct err *err);
+
+/* Prints a buffer as a line on standard output. */
+void print_line(const struct buf *b);

@@ -1,0 +1,148 @@
+#include "cli/session.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "chat/local.h"
+#include "cli/answer.h"
+#include "cli/interrupt.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MAX_TEMPLATE = 16 << 20 };
+
+enum status session_open(struct session *s, const struct options *o, struct err *err)
+{
+    int64_t start = clock_ns();
+    *s = (struct session){.o = *o};
+    /* the lists are o's owner's; /set starts lists of its own */
+    buf_init(&s->template, MAX_TEMPLATE);
+    enum status st = OK;
+    if (o->chat_template)
+        st = file_read(o->chat_template, &s->template, err);
+    if (st == OK)
+        st = load_model(&s->l, o, true, err);
+    if (st == OK)
+        st = local_new(&s->provider, s->l.engine,
+                       o->chat_template ? buf_str(&s->template) : (struct str){NULL, 0}, err);
+    if (st == OK && o->system)
+        st = conversation_set_system(&s->chat, str_from(o->system), err);
+    s->load_s = clock_since(start);
+    return st;
+}
+
+void session_close(struct session *s)
+{
+    provider_free(s->provider);
+    conversation_release(&s->chat);
+    unload(&s->l);
+    buf_release(&s->template);
+    for (size_t i = 0; i < s->n_kept; i++)
+        free(s->kept[i]);
+    free(s->kept);
+}
+
+static enum status thinking_of(const struct options *o, enum chat_thinking *out, struct err *err)
+{
+    *out = THINK_DEFAULT;
+    if (!o->think)
+        return OK;
+    if (strcmp(o->think, "on") == 0)
+        *out = THINK_ON;
+    else if (strcmp(o->think, "off") == 0)
+        *out = THINK_OFF;
+    else
+        return err_set(err, EUSAGE, "--think: '%s', expected on or off", o->think);
+    return OK;
+}
+
+/* The answer goes into the conversation, even one that was stopped: it is what stands above. */
+static enum status keep_answer(struct session *s, struct answer *a, struct err *err)
+{
+    enum status st = buf_check(&a->text, "answer", err);
+    if (st == OK)
+        st = conversation_add(&s->chat, "assistant", buf_str(&a->text), err);
+    if (st == OK && a->usage.end == GEN_CONTEXT)
+        st = err_set(err, ECONTEXT,
+                     "the context of %lld tokens is full and the answer cut, expected --ctx with "
+                     "more, --context-shift, or /clear",
+                     (long long)engine_n_ctx(s->l.engine));
+    return st;
+}
+
+enum status session_ask(struct session *s, struct str text, struct err *err)
+{
+    int64_t start = clock_ns();
+    struct chat_request r = {0};
+    struct answer a;
+    enum status st = thinking_of(&s->o, &r.thinking, err);
+    if (st == OK)
+        st = generation_from(&r.params, &s->o, s->l.model, err);
+    if (st == OK && !s->o.raw)
+        st = conversation_add(&s->chat, "user", text, err);
+    if (st != OK)
+        goto params;
+    if (s->o.raw) {
+        r.prompt = text;
+    } else {
+        r.messages = s->chat.m;
+        r.n_messages = s->chat.n;
+    }
+    answer_init(&a, model_tokenizer(s->l.model), s->o.logprobs >= 0 ? (int)s->o.logprobs : -1);
+    struct chat_sink sink = answer_sink(&a);
+    st = provider_chat(s->provider, &r, &sink, err);
+    answer_finish(&a);
+    if (st != OK && !s->o.raw)
+        conversation_pop(&s->chat);
+    if (st == OK)
+        st = keep_answer(s, &a, err);
+    if (s->o.raw)
+        conversation_clear(&s->chat);
+    if (s->o.verbose && (st == OK || st == ECONTEXT))
+        answer_tell_usage(&a, s->load_s, clock_since(start) + s->load_s);
+    s->load_s = 0; /* it counts for the first answer only */
+    answer_release(&a);
+params:
+    free((void *)(uintptr_t)r.params.stop);
+    free((void *)(uintptr_t)r.params.sampler.bias);
+    return st;
+}
+
+/* Copies text for as long as the session lives. */
+static const char *keep(struct session *s, const char *text)
+{
+    char **kept = mem_resize(s->kept, s->n_kept + 1, sizeof *kept);
+    if (!kept)
+        return NULL;
+    s->kept = kept;
+    kept[s->n_kept] = mem_dup(text, strlen(text));
+    return kept[s->n_kept] ? kept[s->n_kept++] : NULL;
+}
+
+enum status session_set(struct session *s, const char *name, const char *value, struct err *err)
+{
+    static const char *const other_names[][2] = {
+        {"temperature", "temp"}, {"num-predict", "max-tokens"}, {"typical-p", "typical"}};
+    /* an error in a value shows only when sampling is set up */
+    struct options before = s->o;
+    struct gen_params check;
+    char option[64];
+    snprintf(option, sizeof option, "%s", name);
+    for (char *p = option; *p; p++)
+        if (*p == '_')
+            *p = '-';
+    for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
+        if (strcmp(option, other_names[i][0]) == 0)
+            snprintf(option, sizeof option, "%s", other_names[i][1]);
+    const char *kept = keep(s, value);
+    if (!kept)
+        return err_set(err, ENOMEMORY, "/set: no memory");
+    enum status st = options_set(&s->o, CMD_RUN, option, kept, err);
+    if (st != OK)
+        return st;
+    st = generation_from(&check, &s->o, s->l.model, err);
+    free((void *)(uintptr_t)check.stop);
+    free((void *)(uintptr_t)check.sampler.bias);
+    if (st != OK)
+        s->o = before;
+    return st;
+}
