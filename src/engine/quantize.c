@@ -1,7 +1,11 @@
 #include "engine/quantize.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/show.h"
+#ifndef HEARTH_ENGINE_ONLY
+#include "engine/hf_convert.h"
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -242,6 +246,10 @@ enum status quantize_file(const char *in, const char *out, const struct recipe *
     int64_t start = clock_ns();
     stats = stats ? stats : &own;
     *stats = (struct quantize_stats){0};
+#ifndef HEARTH_ENGINE_ONLY
+    if (file_is_dir(in))
+        return hf_convert(in, out, recipe, opt, stats, err);
+#endif
     enum status s = gguf_open(&g, in, err);
     if (s != OK)
         return s;

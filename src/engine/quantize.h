@@ -22,8 +22,8 @@ struct quantize_stats {
     double seconds;
 };
 
-/* in: a GGUF file (the first of a split one). Tensors of block types are requantized through
- * float32. opt and stats may be NULL. */
+/* in: a GGUF file (the first of a split one) or a Hugging Face folder (hf_convert). Tensors of
+ * block types are requantized through float32. opt and stats may be NULL. */
 NODISCARD enum status quantize_file(const char *in, const char *out, const struct recipe *recipe,
                                     const struct quantize_options *opt,
                                     struct quantize_stats *stats, struct err *err);

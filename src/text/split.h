@@ -25,6 +25,9 @@ struct split_recipe {
 
 const struct split_recipe *split_find(struct str name); /* NULL: unknown name */
 
+/* The first recipe that is just these stages (ended by NULL); NULL: none. */
+const struct split_recipe *split_find_stages(split_fn *const *stage);
+
 /* The hand-written equivalent of a regex of tokenizer.json's Split; NULL: none. */
 split_fn *split_for_regex(struct str regex);
 

@@ -89,6 +89,18 @@ const struct split_recipe *split_find(struct str name)
     return NULL;
 }
 
+const struct split_recipe *split_find_stages(split_fn *const *stage)
+{
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
+        size_t k = 0;
+        while (k < SPLIT_STAGES && stage[k] && stage[k] == recipes[i].stage[k])
+            k++;
+        if (k > 0 && !stage[k] && (k == SPLIT_STAGES || !recipes[i].stage[k]))
+            return &recipes[i];
+    }
+    return NULL;
+}
+
 #define CONTRACTIONS   "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define CL100K_TAIL(s) "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n" s "]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define UPPER          "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
