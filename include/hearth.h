@@ -10,14 +10,16 @@
  *         return 0;
  *     }
  *
- *     int main(void)
+ *     int main(int argc, char **argv)
  *     {
  *         hearth_error err;
- *         hearth *h = hearth_open("models/hearth-nano.gguf", NULL, &err);
+ *         hearth *h = hearth_open(argc > 1 ? argv[1] : "models/hearth-nano.gguf", NULL, &err);
  *         hearth_message ask = {"user", "Tell me a story about a cat."};
- *         if (!h || hearth_chat(h, &ask, 1, NULL, print, NULL, NULL, &err) != HEARTH_OK)
+ *         int failed = !h || hearth_chat(h, &ask, 1, NULL, print, NULL, NULL, &err) != HEARTH_OK;
+ *         if (failed)
  *             fprintf(stderr, "%s\n", err.message);
  *         hearth_close(h);
+ *         return failed;
  *     }
  *
  * Rules for all functions:
