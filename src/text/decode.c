@@ -99,11 +99,16 @@ static void add_token(const struct tokenizer *t, int32_t id, bool first, struct 
     }
 }
 
-static enum status check_id(const struct tokenizer *t, int32_t id, struct err *err)
+/* Models pad their matrices past the vocabulary (Qwen2 by 271 rows), so an id up there can be
+ * chosen; it stands for nothing, as in Hugging Face's decoders. */
+static bool has_text(const struct tokenizer *t, int32_t id, bool skip_special)
 {
-    if (id >= 0 && (size_t)id < t->n)
-        return OK;
-    return err_set(err, EUSAGE, "token id %d, expected 0 to %zu", id, t->n - 1);
+    return (size_t)id < t->n && !(skip_special && is_special(t, id));
+}
+
+static enum status check_id(int32_t id, struct err *err)
+{
+    return id >= 0 ? OK : err_set(err, EUSAGE, "token id %d, expected 0 or more", id);
 }
 
 enum status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n,
@@ -111,10 +116,10 @@ enum status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size
 {
     bool first = true;
     for (size_t i = 0; i < n; i++) {
-        enum status s = check_id(t, ids[i], err);
+        enum status s = check_id(ids[i], err);
         if (s != OK)
             return s;
-        if (skip_special && is_special(t, ids[i]))
+        if (!has_text(t, ids[i], skip_special))
             continue;
         size_t from = out->n;
         add_token(t, ids[i], first, out);
@@ -126,8 +131,8 @@ enum status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size
 enum status tokenizer_token_bytes(const struct tokenizer *t, int32_t id, struct buf *out,
                                   struct err *err)
 {
-    enum status s = check_id(t, id, err);
-    if (s != OK)
+    enum status s = check_id(id, err);
+    if (s != OK || !has_text(t, id, false))
         return s;
     add_token(t, id, false, out);
     return buf_check(out, "text of a token", err);
@@ -157,8 +162,8 @@ static void release(struct detok *d, const char *p, size_t n, struct buf *out)
 enum status detok_add(const struct tokenizer *t, struct detok *d, int32_t id, bool skip_special,
                       struct buf *out, struct err *err)
 {
-    enum status s = check_id(t, id, err);
-    if (s != OK || (skip_special && is_special(t, id)))
+    enum status s = check_id(id, err);
+    if (s != OK || !has_text(t, id, skip_special))
         return s;
     struct buf bytes;
     buf_init(&bytes, out->max);

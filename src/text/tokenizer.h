@@ -72,7 +72,8 @@ NODISCARD enum status tokenizer_encode_pair(const struct tokenizer *t, struct st
                                             struct err *err);
 
 /* Decoding with the vocabulary's decoder (byte-level, metaspace, WordPiece ...).
- * skip_special: control tokens give nothing; otherwise their text. */
+ * skip_special: control tokens give nothing; otherwise their text. Ids past the vocabulary (models
+ * pad their matrices) give nothing; negative ones are EUSAGE. */
 NODISCARD enum status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n,
                                        bool skip_special, struct buf *out, struct err *err);
 

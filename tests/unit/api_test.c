@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char decoder[] = HEARTH_SOURCE_DIR "/tests/data/golden/hf/llama32";
+static const char decoder[] = HEARTH_SOURCE_DIR "/tests/data/golden/hf/llama2";
 static const char encoder[] = HEARTH_SOURCE_DIR "/tests/data/golden/hf/distilbert_seqcls";
 
 struct text {
@@ -85,6 +85,10 @@ static void logits_agree_with_tokens(void **state)
     int64_t bytes = hearth_detokenize(h, ids + 1, (size_t)n - 1, text, sizeof text, &err);
     assert_int_equal(bytes, 11);
     assert_memory_equal(text, "hello world", 11);
+    int32_t padding = 1 << 20, negative = -1;
+    assert_int_equal(hearth_detokenize(h, &padding, 1, text, sizeof text, &err), 0);
+    assert_true(hearth_detokenize(h, &negative, 1, text, sizeof text, &err) < 0);
+    assert_int_equal(err.status, HEARTH_USAGE);
     float *whole = calloc((size_t)(n * info.n_vocab), sizeof *whole);
     float *part = calloc((size_t)(n * info.n_vocab), sizeof *part);
     assert_int_equal(hearth_logits(h, ids, (size_t)n, whole, &err), HEARTH_OK);
