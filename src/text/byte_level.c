@@ -17,25 +17,24 @@ static unsigned char shifted(uint32_t cp)
 
 size_t byte_level_decode(struct str s, char *out)
 {
-    size_t k = 0;
-    for (size_t i = 0; i < s.n;) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c < 0x80) {
-            if (c < 0x21 || c == 0x7f)
-                return SIZE_MAX;
-            out[k++] = (char)c;
-            i++;
+    const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
+    char *start = out;
+    while (p < end) {
+        unsigned c = *p;
+        if (c - 0x21 < 0x7f - 0x21) {
+            *out++ = (char)c;
+            p++;
             continue;
         }
-        if (c < 0xc2 || c > 0xc5 || i + 1 >= s.n || ((unsigned char)s.p[i + 1] & 0xc0) != 0x80)
+        if (c < 0xc2 || c > 0xc5 || end - p < 2 || (p[1] & 0xc0) != 0x80)
             return SIZE_MAX;
-        uint32_t cp = (c & 0x1fu) << 6 | ((unsigned char)s.p[i + 1] & 0x3fu);
+        unsigned cp = (c & 0x1f) << 6 | (p[1] & 0x3f);
         if (cp >= 0x144 || (cp < 0x100 && !is_itself(cp)))
             return SIZE_MAX;
-        out[k++] = (char)(cp < 0x100 ? cp : shifted(cp));
-        i += 2;
+        *out++ = (char)(cp < 0x100 ? cp : shifted(cp));
+        p += 2;
     }
-    return k;
+    return (size_t)(out - start);
 }
 
 void byte_level_encode(struct str s, struct buf *out)

@@ -14,10 +14,8 @@ void tokens_free(struct tokens *t)
     *t = (struct tokens){0};
 }
 
-static bool tokens_reserve(struct tokens *t, size_t more)
+static bool tokens_grow(struct tokens *t, size_t more)
 {
-    if (t->cap - t->n >= more)
-        return true;
     size_t cap = t->cap < 32 ? 32 : t->cap * 2;
     while (cap - t->n < more)
         cap *= 2;
@@ -27,6 +25,11 @@ static bool tokens_reserve(struct tokens *t, size_t more)
     t->id = id;
     t->cap = cap;
     return true;
+}
+
+static inline bool tokens_reserve(struct tokens *t, size_t more)
+{
+    return t->cap - t->n >= more || tokens_grow(t, more);
 }
 
 bool tokens_add(struct tokens *t, int32_t id)
@@ -51,32 +54,53 @@ void encoder_add(struct encoder *e, int32_t id)
 
 /* ---- the cache of short words ---- */
 
-enum { CACHE_KEY = 15, CACHE_IDS = 4, CACHE_SLOTS = 1 << 14, CACHE_FROM = 2048 };
+enum { CACHE_KEY = 15, CACHE_IDS = 4, CACHE_FROM = 1024, CACHE_MIN = 1 << 8, CACHE_MAX = 1 << 16 };
 
 struct word_slot {
-    uint64_t key[2]; /* 15 bytes and the length */
-    int32_t id[CACHE_IDS];
+    uint64_t key[2];        /* the bytes, and their number in the last one */
+    uint32_t id[CACHE_IDS]; /* in the first one's top byte: how many */
 };
+/* Two slots share a cache line and a hash; the one used last to store is the first. */
 struct word_cache {
-    struct word_slot slot[CACHE_SLOTS];
+    size_t mask; /* over pairs */
+    struct word_slot slot[][2];
 };
 
-/* Key of a word of 1 to 15 bytes; readable: bytes that may be read at p. */
+static struct word_cache *cache_new(size_t text_bytes)
+{
+    size_t pairs = CACHE_MIN / 2;
+    while (pairs < CACHE_MAX / 2 && pairs < text_bytes / 32)
+        pairs *= 2;
+    struct word_cache *c = calloc(1, sizeof *c + pairs * sizeof *c->slot);
+    if (c)
+        c->mask = pairs - 1;
+    return c;
+}
+
+/* The first n bytes of a little-endian 16-byte load. */
+static const uint64_t key_mask[CACHE_KEY + 1][2] = {
+#define LOW(n) (((uint64_t)1 << (8 * (n))) - 1)
+    {0, 0},          {LOW(1), 0},     {LOW(2), 0},     {LOW(3), 0},
+    {LOW(4), 0},     {LOW(5), 0},     {LOW(6), 0},     {LOW(7), 0},
+    {~0ull, 0},      {~0ull, LOW(1)}, {~0ull, LOW(2)}, {~0ull, LOW(3)},
+    {~0ull, LOW(4)}, {~0ull, LOW(5)}, {~0ull, LOW(6)}, {~0ull, LOW(7)},
+#undef LOW
+};
+
+/* Key of a word of 1 to 15 bytes; readable: bytes that may be read at p. On a big-endian machine
+ * the mask would take the wrong end, so the copy is used. */
 static inline void word_key(const char *p, size_t n, size_t readable, uint64_t key[2])
 {
-    if (readable >= 16) {
+    if (readable >= 16 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
         memcpy(key, p, 16);
-        if (n < 8) {
-            key[0] &= ((uint64_t)1 << (8 * n)) - 1;
-            key[1] = 0;
-        } else {
-            key[1] &= ((uint64_t)1 << (8 * (n - 8))) - 1;
-        }
+        key[0] &= key_mask[n][0];
+        key[1] &= key_mask[n][1];
     } else {
-        key[0] = key[1] = 0;
-        memcpy(key, p, n);
+        unsigned char bytes[16] = {0};
+        memcpy(bytes, p, n);
+        memcpy(key, bytes, 16);
     }
-    key[1] |= (uint64_t)n << 56;
+    key[1] ^= (uint64_t)n << 56;
 }
 
 static void encode_word(struct encoder *e, const char *p, size_t n)
@@ -103,51 +127,67 @@ static void encode_word(struct encoder *e, const char *p, size_t n)
     }
 }
 
-static inline void merge_word(struct encoder *e, const char *p, size_t n, size_t readable)
+static __attribute__((noinline)) void cache_miss(struct encoder *e, const char *p, size_t n,
+                                                 const uint64_t key[2], struct word_slot *pair)
 {
-    if (!e->cache || n > CACHE_KEY) {
+    size_t from = e->out->n;
+    encode_word(e, p, n);
+    size_t got = e->out->n - from;
+    if (e->status != OK || got == 0 || got > CACHE_IDS)
+        return;
+    pair[1] = pair[0];
+    memcpy(pair->key, key, sizeof pair->key);
+    for (size_t i = 0; i < CACHE_IDS; i++)
+        pair->id[i] = i < got ? (uint32_t)e->out->id[from + i] : 0;
+    pair->id[0] |= (uint32_t)got << 24; /* ids are below 2^24 */
+}
+
+static inline bool slot_is(const struct word_slot *s, const uint64_t key[2])
+{
+    return ((s->key[0] ^ key[0]) | (s->key[1] ^ key[1])) == 0;
+}
+
+static inline __attribute__((always_inline)) void merge_word(struct encoder *e, const char *p,
+                                                             size_t n, size_t readable)
+{
+    if (n > CACHE_KEY || !e->cache) {
         encode_word(e, p, n);
         return;
     }
     uint64_t key[2];
     word_key(p, n, readable, key);
     uint64_t h = hash_mix(key[0] ^ 0x9e3779b97f4a7c15u, key[1] ^ 0xbf58476d1ce4e5b9u);
-    struct word_slot *s = &e->cache->slot[h & (CACHE_SLOTS - 1)];
-    if (s->key[0] == key[0] && s->key[1] == key[1] && tokens_reserve(e->out, CACHE_IDS)) {
-        int32_t *out = e->out->id + e->out->n;
-        memcpy(out, s->id, sizeof s->id);
-        e->out->n += 1 + (out[1] >= 0) + (out[2] >= 0) + (out[3] >= 0);
+    struct word_slot *pair = e->cache->slot[h & e->cache->mask];
+    const struct word_slot *s = pair + !slot_is(pair, key);
+    struct tokens *out = e->out;
+    if (!slot_is(s, key) || !tokens_reserve(out, CACHE_IDS)) {
+        cache_miss(e, p, n, key, pair);
         return;
     }
-    size_t from = e->out->n;
-    encode_word(e, p, n);
-    size_t got = e->out->n - from;
-    if (e->status == OK && got >= 1 && got <= CACHE_IDS) {
-        memcpy(s->key, key, sizeof key);
-        for (size_t i = 0; i < CACHE_IDS; i++)
-            s->id[i] = i < got ? e->out->id[from + i] : -1;
-    }
+    memcpy(out->id + out->n, s->id, sizeof s->id);
+    out->id[out->n] &= 0xffffff;
+    out->n += s->id[0] >> 24;
 }
 
-/* Cuts a normalized text in front of every U+2581 that no piece can reach across, so that words
- * merge alone. */
-static void merge_escaped(struct encoder *e, const char *p, size_t n)
+/* Cuts a text wherever no piece can reach across, so that the parts merge alone: where two bytes
+ * meet that are neighbours in no piece, and in front of a U+2581 that no piece has behind that
+ * byte. */
+static void merge_parts(struct encoder *e, const char *p, size_t n)
 {
     const struct tokenizer *t = e->t;
-    size_t start = 0, at = 0;
-    while (at < n) {
-        const char *q = memchr(p + at + 1, SPM_SPACE[0], n - at - 1);
-        if (!q) {
-            at = n;
-        } else {
-            at = (size_t)(q - p);
-            if (n - at < 3 || memcmp(q, SPM_SPACE, 3) != 0 ||
-                !t->break_before[(unsigned char)q[-1]])
-                continue;
-        }
+    size_t start = 0;
+    for (size_t at = 1; at < n; at++) {
+        unsigned char a = (unsigned char)p[at - 1], b = (unsigned char)p[at];
+        bool joined = t->neighbours[a][b >> 3] >> (b & 7) & 1;
+        if (joined && (b != (unsigned char)SPM_SPACE[0] || n - at < 3 ||
+                       memcmp(p + at, SPM_SPACE, 3) != 0 || !t->break_before[a]))
+            continue;
+        if ((b & 0xc0) == 0x80) /* only between characters */
+            continue;
         merge_word(e, p + start, at - start, n - start);
         start = at;
     }
+    merge_word(e, p + start, n - start, n - start);
 }
 
 void encoder_word(struct encoder *e, const char *p, size_t n)
@@ -159,7 +199,7 @@ void encoder_word(struct encoder *e, const char *p, size_t n)
     case MODEL_CHAR_BPE:
     case MODEL_SPM:
         if (e->t->space_splits)
-            merge_escaped(e, p, n);
+            merge_parts(e, p, n);
         else
             merge_word(e, p, n, n);
         break;
@@ -242,7 +282,7 @@ void encoder_init(struct encoder *e, const struct tokenizer *t, size_t text_byte
         buf_init(&e->norm[i], (size_t)INT32_MAX);
     buf_init(&e->word, (size_t)INT32_MAX);
     if (text_bytes >= CACHE_FROM)
-        e->cache = calloc(1, sizeof *e->cache); /* without memory: no cache */
+        e->cache = cache_new(text_bytes); /* without memory: no cache */
     if (!tokens_reserve(out, text_bytes / 4 + 8))
         encoder_fail(e, ENOMEMORY, "no memory for the ids");
 }

@@ -41,8 +41,20 @@ static inline struct pair find_pair(const struct tokenizer *t, int32_t a, int32_
     }
     if (a < 0 || b < 0 || !t->merges.slot)
         return (struct pair){0, -1};
-    const struct merge_slot *m = merge_table_find(&t->merges, a, b);
-    return m ? (struct pair){m->rank, m->id} : (struct pair){0, -1};
+    int32_t rank = merge_table_find(&t->merges, a, b);
+    return rank < 0 ? (struct pair){0, -1}
+                    : (struct pair){(uint32_t)rank, t->merges.merge[rank].id};
+}
+
+/* The merge of neighbours that are symbols of the start: p[0..a) and p[a..n). */
+static inline struct pair find_first_pair(const struct tokenizer *t, int32_t a, int32_t b,
+                                          const char *p, size_t n)
+{
+    if (t->model != MODEL_BYTE_BPE)
+        return find_pair(t, a, b, p, n);
+    struct byte_merge m =
+        t->merges.byte_pair[(unsigned)(unsigned char)p[0] << 8 | (unsigned char)p[1]];
+    return (struct pair){m.rank, m.id1 - 1};
 }
 
 /* A symbol that is no token: its bytes' tokens, or the unknown token. */
@@ -105,7 +117,7 @@ static void merge_small(struct encoder *e, const char *p, size_t n)
     }
     at[k] = (uint16_t)n;
     for (unsigned i = 0; i + 1 < k; i++)
-        pair[i] = find_pair(t, id[i], id[i + 1], p + at[i], (size_t)at[i + 2] - at[i]);
+        pair[i] = find_first_pair(t, id[i], id[i + 1], p + at[i], (size_t)at[i + 2] - at[i]);
     while (k > 1) {
         unsigned best = k;
         for (unsigned i = 0; i + 1 < k; i++)

@@ -37,10 +37,25 @@ static size_t contraction(const char *p, size_t n, bool fold)
     return 0;
 }
 
+/* The common piece, a word of ASCII letters with or without the space in front: its end; 0: this
+ * text starts with something else. letters: the classes that go on after ASCII. */
+static inline __attribute__((always_inline)) size_t ascii_word(const char *p, size_t n,
+                                                               unsigned letters)
+{
+    size_t at = p[0] == ' ' && n > 1;
+    bool ascii;
+    if (!ascii_is(p[at], UC_LETTER))
+        return 0;
+    at = run_ascii_letters(p, n, at, &ascii);
+    return ascii ? at : run_of(p, n, at, letters);
+}
+
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
 size_t split_gpt2(const char *p, size_t n)
 {
-    size_t len = contraction(p, n, false);
+    size_t len = ascii_word(p, n, UC_LETTER);
+    if (!len)
+        len = contraction(p, n, false);
     if (len)
         return len;
     size_t at = p[0] == ' ';
@@ -66,11 +81,11 @@ struct cl100k {
 static inline __attribute__((always_inline)) size_t split_cl100k(const char *p, size_t n,
                                                                  struct cl100k o)
 {
-    if (o.contractions && p[0] == '\'') {
-        size_t len = contraction(p, n, true);
-        if (len)
-            return len;
-    }
+    size_t word = ascii_word(p, n, o.word);
+    if (!word && o.contractions && p[0] == '\'')
+        word = contraction(p, n, true);
+    if (word)
+        return word;
     struct ch c = ch_at(p, n, 0);
     if (c.cls & o.word)
         return run_of(p, n, c.len, o.word);

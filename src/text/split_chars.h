@@ -1,7 +1,8 @@
 /* Reading characters by class for the splitters. Private to src/text/split*.c. */
 #pragma once
-#include "text/unicode.h"
 #include "text/split.h"
+#include "text/unicode.h"
+#include <string.h>
 
 enum { UC_END = 0x100 }; /* class of the place behind the last character */
 
@@ -13,6 +14,11 @@ struct ch {
 
 extern const unsigned char split_ascii_class[128];
 
+static inline bool ascii_is(char c, unsigned cls)
+{
+    return !(c & 0x80) && (split_ascii_class[(unsigned char)c & 0x7f] & cls);
+}
+
 static inline struct ch ch_at(const char *p, size_t n, size_t at)
 {
     if (at >= n)
@@ -23,6 +29,40 @@ static inline struct ch ch_at(const char *p, size_t n, size_t at)
     uint32_t cp;
     unsigned len = (unsigned)utf8_decode(p + at, n - at, &cp);
     return (struct ch){unicode_class(cp), len, cp};
+}
+
+/* How many ASCII letters p[0..8) starts with (0 to 8), without a branch per byte. */
+static inline unsigned letters8(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
+    uint64_t x;
+    memcpy(&x, p, 8);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    uint64_t low = (x | 0x20 * ones) & ~high;
+    uint64_t letter = (low + (0x80 - 'a') * ones) & ~(low + (0x80 - 'z' - 1) * ones) & ~x & high;
+    uint64_t other = letter ^ high;
+    return other ? (unsigned)__builtin_ctzll(other) >> 3 : 8;
+}
+
+/* End of the run of ASCII letters from `at`; *ascii: the run ends at an ASCII character or the end.
+ */
+static inline size_t run_ascii_letters(const char *p, size_t n, size_t at, bool *ascii)
+{
+    while (n - at >= 8) {
+        unsigned k = letters8(p + at);
+        at += k;
+        if (k < 8) {
+            *ascii = (unsigned char)p[at] < 0x80;
+            return at;
+        }
+    }
+    while (at < n && (split_ascii_class[(unsigned char)p[at] & 0x7f] & UC_LETTER) &&
+           (unsigned char)p[at] < 0x80)
+        at++;
+    *ascii = at == n || (unsigned char)p[at] < 0x80;
+    return at;
 }
 
 /* End of the run of characters from `at` whose class has a bit of `any`. */

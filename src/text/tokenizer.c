@@ -121,17 +121,20 @@ void tokenizer_find_breaks(struct tokenizer *t)
         t->break_before[b] = true;
     for (size_t i = 0; i < t->n; i++) {
         struct str s = t->bytes[i];
-        for (size_t at = 1; at + 3 <= s.n; at++) {
-            const char *q = memchr(s.p + at, SPM_SPACE[0], s.n - at);
-            if (!q)
-                break;
-            at = (size_t)(q - s.p);
-            if (at + 3 <= s.n && memcmp(q, SPM_SPACE, 3) == 0)
-                t->break_before[(unsigned char)q[-1]] = false;
+        for (size_t at = 1; at < s.n; at++) {
+            unsigned char a = (unsigned char)s.p[at - 1], b = (unsigned char)s.p[at];
+            t->neighbours[a][b >> 3] |= (unsigned char)(1u << (b & 7));
+            if (b == (unsigned char)SPM_SPACE[0] && s.n - at >= 3 &&
+                memcmp(s.p + at, SPM_SPACE, 3) == 0)
+                t->break_before[a] = false;
         }
     }
-    t->space_splits =
-        piece_table_find(&t->table, t->bytes, SPM_SPACE, 3, hash_bytes(SPM_SPACE, 3)) >= 0;
+    /* unknown characters in a row are one token: then a cut could part them */
+    bool fused = t->fuse_unk;
+    for (int b = 0; b < 256 && fused && t->byte_fallback; b++)
+        if (t->byte_id[b] < 0)
+            return;
+    t->space_splits = !fused || t->byte_fallback;
 }
 
 /* Tokens known by their text: files often leave out what they are for. The first row that a

@@ -58,16 +58,37 @@ static inline int32_t piece_table_find(const struct piece_table *t, const struct
     }
 }
 
-/* Merges: a pair of ids to its rank (the smaller merges first) and result. */
-struct merge_slot {
-    uint64_t key; /* left << 32 | right, plus 1 */
+/* The id whose hash looks like this one, in the first places; -1: none there. To be verified. */
+static inline int32_t piece_table_guess(const struct piece_table *t, uint64_t hash)
+{
+    for (size_t i = hash & t->mask, k = 0; k < 4; i = (i + 1) & t->mask, k++) {
+        if (t->slot[i].id1 == 0)
+            return -1;
+        if (t->slot[i].tag == (uint32_t)(hash >> 32))
+            return (int32_t)t->slot[i].id1 - 1;
+    }
+    return -1;
+}
+
+/* Merges: a pair of ids to its rank (the smaller merges first) and result. A slot holds 40 bits of
+ * the hash over rank + 1, so that looking for a pair that does not merge, which is most of the
+ * work, touches 8 bytes. Pairs of single bytes, where every word starts, have a table of their own.
+ */
+struct merge {
+    int32_t left, right, id;
+};
+struct byte_merge {
     uint32_t rank;
-    int32_t id;
+    int32_t id1; /* id + 1; 0: no merge */
 };
 struct merge_table {
-    struct merge_slot *slot; /* NULL: no merges */
+    uint64_t *slot; /* NULL: no merges */
     size_t mask, bytes;
+    struct merge *merge; /* by rank */
+    size_t n;
+    struct byte_merge *byte_pair; /* [65536], byte-level only */
 };
+enum { MERGE_RANK_BITS = 24 };
 
 /* Added tokens: found in the text by a trie, longest at the leftmost place. */
 struct added_token {
@@ -136,12 +157,13 @@ struct tokenizer {
     int32_t special[SPECIAL_COUNT];
     bool *is_end;
     bool ignore_merges, byte_fallback, fuse_unk, space_splits, decode_lstrip, clean_up;
-    bool rank_by_id;           /* SPM without scores that differ: earlier pieces merge first */
-    bool join_with_space;      /* no decoder: tokens are words */
-    bool break_before[256];    /* space_splits: no piece has U+2581 behind this byte */
-    struct str subword_prefix; /* continuing_subword_prefix of BPE and WordPiece */
-    struct str word_suffix;    /* end_of_word_suffix of BPE */
-    size_t max_word_chars;     /* WordPiece */
+    bool rank_by_id;        /* SPM without scores that differ: earlier pieces merge first */
+    bool join_with_space;   /* no decoder: tokens are words */
+    bool break_before[256]; /* space_splits: no piece has U+2581 behind this byte */
+    unsigned char neighbours[256][32]; /* space_splits: bit b of row a: a piece has a then b */
+    struct str subword_prefix;         /* continuing_subword_prefix of BPE and WordPiece */
+    struct str word_suffix;            /* end_of_word_suffix of BPE */
+    size_t max_word_chars;             /* WordPiece */
     struct added_set added, added_normalized;
     struct norm_stage *norm;
     size_t n_norm;
@@ -287,22 +309,36 @@ void decoder_run(const struct tokenizer *t, bool first, struct buf *text, struct
 void decoder_cleanup(struct buf *text, struct buf *scratch);
 
 /* building */
-NODISCARD enum status merge_table_init(struct merge_table *m, size_t n, struct err *err);
-/* first wins, or with replace the last; false when the pair was there */
-bool merge_table_add(struct merge_table *m, int32_t left, int32_t right, uint32_t rank, int32_t id,
-                     bool replace);
+NODISCARD enum status merge_table_init(struct merge_table *m, size_t n, bool byte_level,
+                                       struct err *err);
+/* Of a pair that comes twice the first counts, or with replace the last. */
+void merge_table_add(struct merge_table *m, struct merge merge, uint32_t rank, bool replace);
+/* Fills byte_pair once all merges are in; byte_id: the token of each byte, or -1. */
+void merge_table_bytes(struct merge_table *m, const int32_t byte_id[256]);
 void merge_table_free(struct merge_table *m);
-static inline const struct merge_slot *merge_table_find(const struct merge_table *m, int32_t left,
-                                                        int32_t right)
+static inline uint64_t merge_hash(int32_t left, int32_t right)
 {
-    uint64_t key = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) + 1;
-    uint64_t h = hash_mix(key, 0x9e3779b97f4a7c15u);
+    return hash_mix(((uint64_t)(uint32_t)left << 32 | (uint32_t)right) + 1, 0x9e3779b97f4a7c15u);
+}
+
+static inline void merge_table_prefetch(const struct merge_table *m, int32_t left, int32_t right)
+{
+    __builtin_prefetch(&m->slot[merge_hash(left, right) & m->mask]);
+}
+
+/* Rank of the merge of two ids, or -1. */
+static inline int32_t merge_table_find(const struct merge_table *m, int32_t left, int32_t right)
+{
+    uint64_t h = merge_hash(left, right);
     for (size_t i = h & m->mask;; i = (i + 1) & m->mask) {
-        const struct merge_slot *s = &m->slot[i];
-        if (s->key == key)
-            return s;
-        if (s->key == 0)
-            return NULL;
+        uint64_t s = m->slot[i];
+        if (s >> MERGE_RANK_BITS == h >> MERGE_RANK_BITS && s) {
+            uint32_t rank = (uint32_t)(s & ((1u << MERGE_RANK_BITS) - 1)) - 1;
+            if (m->merge[rank].left == left && m->merge[rank].right == right)
+                return (int32_t)rank;
+        }
+        if (s == 0)
+            return -1;
     }
 }
 

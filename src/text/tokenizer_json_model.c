@@ -302,7 +302,7 @@ static enum status add_merge(struct json_loader *l, struct str left, struct str 
             "model.merges[%zu]: '%.*s' and '%.*s', expected pieces of the vocabulary that "
             "make a piece of it",
             rank, quoted(left), left.p, quoted(right), right.p);
-    merge_table_add(&t->merges, a, b, (uint32_t)rank, ab, true);
+    merge_table_add(&t->merges, (struct merge){a, b, ab}, (uint32_t)rank, true);
     return OK;
 }
 
@@ -313,7 +313,8 @@ enum status json_merges(struct json_loader *l, const json_t *merges)
     json_t *v;
     if (!json_is_array(merges))
         return err_set(l->err, EFORMAT, "model.merges: expected a list");
-    enum status s = merge_table_init(&l->t->merges, json_array_size(merges), l->err);
+    enum status s = merge_table_init(&l->t->merges, json_array_size(merges),
+                                     l->t->model == MODEL_BYTE_BPE, l->err);
     buf_init(&word, 2 * MAX_PIECE);
     json_array_foreach(merges, i, v)
     {
@@ -336,6 +337,8 @@ enum status json_merges(struct json_loader *l, const json_t *merges)
         }
     }
     buf_release(&word);
+    if (s == OK && l->t->merges.byte_pair)
+        merge_table_bytes(&l->t->merges, l->t->byte_id);
     return s;
 }
 

@@ -24,50 +24,115 @@ static enum status collect_added(struct tokenizer *t, struct err *err)
     return added_set_build(&t->added, err);
 }
 
-static int32_t find_bytes(const struct tokenizer *t, const char *p, size_t n)
+/* ---- merges ----
+ *
+ * 280 thousand lines with three look-ups each wait for memory far longer than they compute. They
+ * are worked on in batches, in passes that each start the loads of the next. */
+
+enum { BATCH = 64 };
+
+/* A piece that is looked for: its bytes, and what the passes find out. */
+struct lookup {
+    const char *p;
+    size_t n;
+    uint64_t hash;
+    int32_t id; /* -1: not in the vocabulary */
+};
+struct merge_batch {
+    char *bytes; /* of all lines, room for them as they are in the file */
+    size_t cap;
+    struct lookup find[BATCH][3]; /* left, right, both */
+};
+
+/* "left right" into bytes; an entry that is no two pieces of the alphabet has n = 0. */
+static void split_merge(struct str line, char *bytes, struct lookup find[3])
 {
-    return n == 0 || n > t->max_piece
-               ? -1
-               : piece_table_find(&t->table, t->bytes, p, n, hash_bytes(p, n));
+    const char *space = line.n > 2 ? memchr(line.p + 1, ' ', line.n - 1) : NULL;
+    size_t left = SIZE_MAX, right = SIZE_MAX, cut = space ? (size_t)(space - line.p) : 0;
+    if (space)
+        left = byte_level_decode(str_slice(line, 0, cut), bytes);
+    if (left != SIZE_MAX)
+        right = byte_level_decode(str_slice(line, cut + 1, line.n), bytes + left);
+    bool good = right != SIZE_MAX && left && right;
+    find[0] = (struct lookup){bytes, good ? left : 0, 0, -1};
+    find[1] = (struct lookup){bytes + left, good ? right : 0, 0, -1};
+    find[2] = (struct lookup){bytes, good ? left + right : 0, 0, -1};
 }
 
-/* "left right": the ids of both and of what they make. */
-static enum status add_merge(struct tokenizer *t, struct str line, size_t rank, struct err *err)
+/* The pieces of n lines. */
+static bool split_batch(struct merge_batch *b, const struct str *line, size_t n)
 {
-    char bytes[512];
-    const char *space = line.n > 2 ? memchr(line.p + 1, ' ', line.n - 1) : NULL;
-    if (!space || line.n - 1 > sizeof bytes)
-        return err_set(err, EFORMAT,
-                       "tokenizer.ggml.merges[%zu]: '%.*s', expected two pieces and a space", rank,
-                       (int)(line.n < 64 ? line.n : 64), line.p);
-    size_t cut = (size_t)(space - line.p);
-    size_t left = byte_level_decode(str_slice(line, 0, cut), bytes);
-    size_t right = left == SIZE_MAX
-                       ? SIZE_MAX
-                       : byte_level_decode(str_slice(line, cut + 1, line.n), bytes + left);
-    int32_t a = -1, b = -1, ab = -1;
-    if (right != SIZE_MAX) {
-        a = find_bytes(t, bytes, left);
-        b = find_bytes(t, bytes + left, right);
-        ab = find_bytes(t, bytes, left + right);
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += line[i].n;
+    if (bytes > b->cap) {
+        char *p = mem_resize(b->bytes, bytes, 1);
+        if (!p)
+            return false;
+        b->bytes = p;
+        b->cap = bytes;
     }
-    if (a < 0 || b < 0 || ab < 0)
-        return err_set(err, EFORMAT,
-                       "tokenizer.ggml.merges[%zu]: '%.*s', expected pieces of the vocabulary that "
-                       "make a piece of it",
-                       rank, (int)(line.n < 64 ? line.n : 64), line.p);
-    merge_table_add(&t->merges, a, b, (uint32_t)rank, ab, false);
-    return OK;
+    char *at = b->bytes;
+    for (size_t i = 0; i < n; i++) {
+        split_merge(line[i], at, b->find[i]);
+        at += line[i].n;
+    }
+    return true;
+}
+
+static void find_batch(const struct tokenizer *t, struct merge_batch *b, size_t n)
+{
+    struct lookup *find = b->find[0];
+    for (size_t i = 0; i < 3 * n; i++) {
+        find[i].hash = hash_bytes(find[i].p, find[i].n);
+        __builtin_prefetch(&t->table.slot[find[i].hash & t->table.mask]);
+    }
+    for (size_t i = 0; i < 3 * n; i++) { /* the slot that it is most likely in */
+        find[i].id = piece_table_guess(&t->table, find[i].hash);
+        if (find[i].id >= 0)
+            __builtin_prefetch(&t->bytes[find[i].id]);
+    }
+    for (size_t i = 0; i < 3 * n; i++)
+        if (find[i].id >= 0)
+            __builtin_prefetch(t->bytes[find[i].id].p);
+    for (size_t i = 0; i < 3 * n; i++)
+        find[i].id = find[i].n
+                         ? piece_table_find(&t->table, t->bytes, find[i].p, find[i].n, find[i].hash)
+                         : -1;
+    for (size_t i = 0; i < n; i++)
+        merge_table_prefetch(&t->merges, b->find[i][0].id, b->find[i][1].id);
 }
 
 static enum status add_merges(struct tokenizer *t, const struct vocab_desc *d, struct err *err)
 {
-    if (d->n_merges > MAX_VOCAB)
-        return err_set(err, ELIMIT, "tokenizer.ggml.merges: %zu merges, at most %d", d->n_merges,
-                       MAX_VOCAB);
-    enum status s = merge_table_init(&t->merges, d->n_merges, err);
-    for (size_t i = 0; s == OK && i < d->n_merges; i++)
-        s = add_merge(t, d->merges[i], i, err);
+    enum status s = merge_table_init(&t->merges, d->n_merges, true, err);
+    struct merge_batch *b = mem_array(1, sizeof *b);
+    if (s == OK && !b)
+        s = err_set(err, ENOMEMORY, "tokenizer: no memory for %zu merges", d->n_merges);
+    for (size_t from = 0; s == OK && from < d->n_merges; from += BATCH) {
+        size_t n = d->n_merges - from < BATCH ? d->n_merges - from : BATCH;
+        if (!split_batch(b, d->merges + from, n))
+            s = err_set(err, ENOMEMORY, "tokenizer: no memory for %zu merges", d->n_merges);
+        else
+            find_batch(t, b, n);
+        for (size_t i = 0; i < n && s == OK; i++) {
+            const struct lookup *f = b->find[i];
+            struct str line = d->merges[from + i];
+            if (f[0].id >= 0 && f[1].id >= 0 && f[2].id >= 0)
+                merge_table_add(&t->merges, (struct merge){f[0].id, f[1].id, f[2].id},
+                                (uint32_t)(from + i), false);
+            else
+                s = err_set(err, EFORMAT,
+                            "tokenizer.ggml.merges[%zu]: '%.*s', expected two pieces of the "
+                            "vocabulary that make a third",
+                            from + i, (int)(line.n < 64 ? line.n : 64), line.p);
+        }
+    }
+    if (s == OK)
+        merge_table_bytes(&t->merges, t->byte_id);
+    if (b)
+        free(b->bytes);
+    free(b);
     return s;
 }
 
