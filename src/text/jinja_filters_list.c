@@ -171,12 +171,17 @@ const struct jval *jfilter_key(struct jrun *r, const struct jval *v, bool case_s
 
 struct sortable {
     const struct jval *key, *value;
+    bool boxed; /* the key is in a list of its own */
 };
 
-/* Is a to stand strictly before b? False on an error too, which r->status tells. */
+/* Is a to stand strictly before b? False on an error too, which r->status tells. The keys of
+ * sort are lists in Python, which compare by < only behind what is equal: that orders undefined
+ * values and maps that have no order among themselves. */
 static bool before(struct jrun *r, const struct sortable *a, const struct sortable *b)
 {
     bool yes = false;
+    if (a->boxed && jval_equal(a->key, b->key))
+        return false;
     return jrun_step(r, 1) && jrun_compare(r, OP_LT, a->key, b->key, &yes) && yes;
 }
 
@@ -244,7 +249,7 @@ static struct sortable *multi_sortables(struct jrun *r, const struct jval **item
             more = comma != NULL;
             rest = more ? str_slice(rest, part.n + 1, rest.n) : rest;
         }
-        v[i] = (struct sortable){key, items[i]};
+        v[i] = (struct sortable){.key = key, .value = items[i]};
     }
     return v;
 }
@@ -271,6 +276,8 @@ FILTER(jfilter_sort)
         v = multi_sortables(r, items, n, jval_text(attribute), sensitive);
     else
         v = sortables(r, items, n, attribute, NULL, sensitive);
+    for (size_t i = 0; v && i < n; i++)
+        v[i].boxed = true;
     return sorted(r, v, n, jarg_truth(args->pos[0], false));
 }
 

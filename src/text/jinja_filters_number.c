@@ -225,11 +225,17 @@ FILTER(jfilter_filesizeformat)
     bool is_binary = jarg_truth(args->pos[0], false);
     double base = is_binary ? 1024 : 1000, bytes, unit = base;
     char text[64];
-    const struct jval *number = jfilter_float(r, self,
-                                              &(struct jargs){
-                                                  .pos = (const struct jval *[]){NULL},
-                                                  .n = 1,
-                                              });
+    const struct jval *number = NULL;
+    if (self->kind == JV_STRING && !parse_float(jval_text(self), &bytes))
+        return jrun_error(r, "could not convert string to float: '%.*s'", STR_ARG(jval_text(self)));
+    if (self->kind != JV_STRING && self->kind != JV_UNDEFINED && !jval_is_number(self))
+        return jrun_error(r, "float() argument must be a string or a real number, not '%s'",
+                          jval_type_name(self));
+    number = jfilter_float(r, self,
+                           &(struct jargs){
+                               .pos = (const struct jval *[]){NULL},
+                               .n = 1,
+                           });
     if (!number)
         return NULL;
     bytes = number->f;

@@ -173,9 +173,9 @@ FILTER(jfilter_truncate)
 {
     int64_t length, leeway;
     struct str end = STR("...");
-    const struct jval *s = soft_str(r, self);
-    const struct jval *given = args->pos[3];
-    if (!s || !jarg_int(r, args->pos[0], 255, &length) ||
+    const struct jval *s = self, *given = args->pos[3];
+    size_t chars;
+    if (!jrun_length(r, self, &chars) || !jarg_int(r, args->pos[0], 255, &length) ||
         !jarg_int(r, given && given->kind != JV_NULL ? given : NULL, 5, &leeway) ||
         (args->pos[2] && !jarg_text(r, args->pos[2], "truncate: end", &end)))
         return NULL;
@@ -185,8 +185,10 @@ FILTER(jfilter_truncate)
                           (long long)length);
     if (leeway < 0)
         return jrun_error(r, "truncate: expected leeway >= 0, got %lld", (long long)leeway);
-    if ((int64_t)s->s.chars - leeway <= length)
+    if ((int64_t)chars - leeway <= length)
         return s;
+    if (s->kind != JV_STRING)
+        return jrun_error(r, "truncate: expected str, got %s", jval_type_name(s));
     struct str head = str_slice(jval_text(s), 0, jstr_offset(s, (size_t)room));
     const char *space = jarg_truth(args->pos[1], false) ? NULL : memrchr(head.p, ' ', head.n);
     if (space)

@@ -13,7 +13,7 @@ struct spec {
     struct str fill;
     char align; /* '<' '>' '^' '=', or 0 for the type's own */
     char sign;  /* '+', ' ' or '-' */
-    bool alternate, zero;
+    bool alternate, zero, sign_given;
     int64_t width, precision; /* precision < 0: none */
     char group;               /* ',' '_' or 0 */
     char type;                /* 0: none */
@@ -379,7 +379,7 @@ static bool format_spec(struct jrun *r, struct str f, struct spec *s)
         s->align = f.p[at++];
     }
     if (at < f.n && f.p[at] && strchr("+- ", f.p[at]))
-        s->sign = f.p[at++];
+        s->sign = f.p[at++], s->sign_given = true;
     if (at < f.n && f.p[at] == '#')
         s->alternate = at++ != SIZE_MAX;
     if (at < f.n && f.p[at] == '0')
@@ -410,6 +410,8 @@ static bool format_value(struct jrun *r, struct buf *out, const struct jval *v, 
     if (!format_spec(r, f, &s))
         return false;
     if (v->kind == JV_STRING && (!s.type || s.type == 's')) {
+        if (s.group || s.alternate || s.sign_given || s.align == '=')
+            return jrun_error(r, "'%.*s' is no format of strings", STR_ARG(f)), false;
         if (s.zero && !s.align)
             s.fill = STR("0");
         return put_text(r, out, &s, jval_text(v));

@@ -522,6 +522,13 @@ bool jrun_length(struct jrun *r, const struct jval *v, size_t *n)
     case JV_STRING: *n = v->s.chars; return true;
     case JV_MAP: *n = v->map->n; return true;
     case JV_UNDEFINED: return true;
+    case JV_CALLABLE:
+        if (v->sub == JC_LOOP) {
+            jrun_loop_item(r, v->call->loop, SIZE_MAX);
+            *n = v->call->loop->n;
+            return r->status == OK;
+        }
+        break;
     case JV_LIST:
         if (v->sub != JL_GENERATOR) {
             *n = v->list.n;

@@ -206,7 +206,7 @@ static void split_space(struct pieces *p, struct str s, int64_t max)
 {
     for (s = py_lstrip(s); s.n && !p->failed; s = py_lstrip(s)) {
         if (max >= 0 && (int64_t)p->n >= max) {
-            add_piece(p, py_rstrip(s));
+            add_piece(p, s);
             return;
         }
         size_t end = word_end(s);
@@ -219,7 +219,7 @@ static void rsplit_space(struct pieces *p, struct str s, int64_t max)
 {
     for (s = py_rstrip(s); s.n && !p->failed; s = py_rstrip(s)) {
         if (max >= 0 && (int64_t)p->n >= max) {
-            add_piece(p, py_lstrip(s));
+            add_piece(p, s);
             return;
         }
         size_t begin = word_begin(s);
