@@ -378,6 +378,35 @@ static void penalties_see_the_prompt(void **state)
     bench_close(&b);
 }
 
+/* What is in the cache already changes nothing: the same ids with any part of the prompt there. */
+static void a_cached_prefix_changes_nothing(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct err err = {0};
+    int32_t first[30];
+    bench_open(&b, MODEL, 128, 64);
+    for (size_t cached = 0; cached < N_PROMPT; cached += 7) {
+        struct gen_params p = params(30);
+        p.sampler = sampler_defaults;
+        p.sampler.seed = 3;
+        p.sampler.repetition_penalty = 1.5;
+        p.sampler.dry_multiplier = 1;
+        p.history = prompt;
+        p.n_history = cached;
+        bench_reset(&b);
+        if (cached > 0)
+            assert_ok(engine_prefill(b.e, b.seq, prompt, cached, NULL, NULL, &err));
+        assert_ok(go(&b, prompt + cached, N_PROMPT - cached, &p));
+        assert_int_equal(b.stats.n_cached, cached);
+        assert_int_equal(b.out.n, 30);
+        if (cached == 0)
+            memcpy(first, b.out.id, sizeof first);
+        assert_memory_equal(b.out.id, first, sizeof first);
+    }
+    bench_close(&b);
+}
+
 static void bad_parameters_are_told(void **state)
 {
     (void)state;
@@ -428,6 +457,7 @@ int main(void)
         cmocka_unit_test(it_can_be_cancelled),
         cmocka_unit_test(seeds_decide),
         cmocka_unit_test(penalties_see_the_prompt),
+        cmocka_unit_test(a_cached_prefix_changes_nothing),
         cmocka_unit_test(bad_parameters_are_told),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
