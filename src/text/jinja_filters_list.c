@@ -180,7 +180,7 @@ struct sortable {
 static bool before(struct jrun *r, const struct sortable *a, const struct sortable *b)
 {
     bool yes = false;
-    if (a->boxed && jval_equal(a->key, b->key))
+    if (a->boxed && (!jrun_equal(r, a->key, b->key, &yes) || yes))
         return false;
     return jrun_step(r, 1) && jrun_compare(r, OP_LT, a->key, b->key, &yes) && yes;
 }

@@ -78,9 +78,10 @@ METHOD(copy)
 METHOD(l_index)
 {
     for (size_t i = 0; i < self->list.n; i++) {
-        if (!jrun_step(r, 1))
+        bool same;
+        if (!jrun_equal(r, self->list.v[i], args->pos[0], &same))
             return NULL;
-        if (jval_equal(self->list.v[i], args->pos[0]))
+        if (same)
             return jrun_int(r, (int64_t)i);
     }
     struct buf b;
@@ -95,9 +96,10 @@ METHOD(l_count)
 {
     int64_t n = 0;
     for (size_t i = 0; i < self->list.n; i++) {
-        if (!jrun_step(r, 1))
+        bool same;
+        if (!jrun_equal(r, self->list.v[i], args->pos[0], &same))
             return NULL;
-        n += jval_equal(self->list.v[i], args->pos[0]);
+        n += same;
     }
     return jrun_int(r, n);
 }

@@ -223,6 +223,13 @@ const struct jval *jrun_negate(struct jrun *r, const struct jval *v)
 
 /* ---- comparison ---- */
 
+bool jrun_equal(struct jrun *r, const struct jval *a, const struct jval *b, bool *out)
+{
+    uint64_t before = r->max_steps - r->steps, left = before;
+    *out = jval_equal_within(a, b, &left);
+    return jrun_step(r, left ? before - left : before + 1);
+}
+
 bool jrun_contains(struct jrun *r, const struct jval *all, const struct jval *v, bool *out)
 {
     const struct jval **items;
@@ -248,7 +255,10 @@ bool jrun_contains(struct jrun *r, const struct jval *all, const struct jval *v,
     if (!jrun_items(r, all, &items, &n) || !jrun_step(r, n))
         return false;
     for (size_t i = 0; i < n && !*out; i++)
-        *out = items[i] == v || jval_equal(items[i], v);
+        if (items[i] == v)
+            *out = true;
+        else if (!jrun_equal(r, items[i], v, out))
+            return false;
     return true;
 }
 
@@ -257,8 +267,12 @@ bool jrun_compare(struct jrun *r, enum jop op, const struct jval *a, const struc
 {
     int order;
     switch (op) {
-    case OP_EQ: *out = jval_equal(a, b); return true;
-    case OP_NE: *out = !jval_equal(a, b); return true;
+    case OP_EQ: return jrun_equal(r, a, b, out);
+    case OP_NE:
+        if (!jrun_equal(r, a, b, out))
+            return false;
+        *out = !*out;
+        return true;
     case OP_IN: return jrun_contains(r, b, a, out);
     case OP_NOT_IN:
         if (!jrun_contains(r, b, a, out))

@@ -96,6 +96,8 @@ bool jrun_length(struct jrun *r, const struct jval *v, size_t *n);
 const struct jval *jrun_binary(struct jrun *r, enum jop op, const struct jval *a,
                                const struct jval *b);
 const struct jval *jrun_negate(struct jrun *r, const struct jval *v);
+/* a == b, charged for every value compared; false after an error. */
+bool jrun_equal(struct jrun *r, const struct jval *a, const struct jval *b, bool *out);
 bool jrun_compare(struct jrun *r, enum jop op, const struct jval *a, const struct jval *b,
                   bool *out);
 bool jrun_contains(struct jrun *r, const struct jval *all, const struct jval *v, bool *out);

@@ -7,7 +7,10 @@
 #include "base/utf8.h"
 #include <math.h>
 
-enum { MAX_NESTING = 2500 };
+enum {
+    MAX_NESTING = 2500,
+    MAX_COMPARED = 1 << 20, /* a list of lists of the same list has 2^depth elements */
+};
 
 const struct jval jval_true = {.kind = JV_BOOL, .b = true};
 const struct jval jval_false = {.kind = JV_BOOL, .b = false};
@@ -280,8 +283,11 @@ static uint64_t hash_number(const struct jval *v)
     return hash_mix((uint64_t)i ^ 0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u);
 }
 
-bool jval_hash(const struct jval *v, uint64_t *h)
+static bool hash_at(const struct jval *v, uint64_t *h, uint64_t *left)
 {
+    if (*left == 0)
+        return false;
+    --*left;
     switch ((enum jval_kind)v->kind) {
     case JV_STRING: *h = hash_bytes(v->s.p, v->s.n); return true;
     case JV_BOOL:
@@ -293,7 +299,7 @@ bool jval_hash(const struct jval *v, uint64_t *h)
         if (jval_is_tuple(v)) {
             uint64_t all = 0x7475706c, one;
             for (size_t i = 0; i < v->list.n; i++) {
-                if (!jval_hash(v->list.v[i], &one))
+                if (!hash_at(v->list.v[i], &one, left))
                     return false;
                 all = hash_mix(all ^ one, 0x94d049bb133111ebu);
             }
@@ -311,9 +317,15 @@ bool jval_hash(const struct jval *v, uint64_t *h)
     return false;
 }
 
-static bool equal_at(const struct jval *a, const struct jval *b, int depth);
+bool jval_hash(const struct jval *v, uint64_t *h)
+{
+    uint64_t left = MAX_COMPARED;
+    return hash_at(v, h, &left);
+}
 
-static bool equal_lists(const struct jval *a, const struct jval *b, int depth)
+static bool equal_at(const struct jval *a, const struct jval *b, int depth, uint64_t *left);
+
+static bool equal_lists(const struct jval *a, const struct jval *b, int depth, uint64_t *left)
 {
     bool tuples = jval_is_tuple(a) && jval_is_tuple(b);
     if (!tuples && (a->sub != b->sub || a->sub == JL_GENERATOR || a->sub == JL_VALUES))
@@ -321,29 +333,30 @@ static bool equal_lists(const struct jval *a, const struct jval *b, int depth)
     if (a->list.n != b->list.n)
         return false;
     for (size_t i = 0; i < a->list.n; i++)
-        if (!equal_at(a->list.v[i], b->list.v[i], depth))
+        if (!equal_at(a->list.v[i], b->list.v[i], depth, left))
             return false;
     return true;
 }
 
-static bool equal_maps(const struct jmap *a, const struct jmap *b, int depth)
+static bool equal_maps(const struct jmap *a, const struct jmap *b, int depth, uint64_t *left)
 {
     if (a->n != b->n)
         return false;
     for (size_t i = 0; i < a->n; i++) {
         const struct jentry *other = find_hashed(b, a->e[i].key, a->e[i].hash);
-        if (!other || !equal_at(a->e[i].value, other->value, depth))
+        if (!other || !equal_at(a->e[i].value, other->value, depth, left))
             return false;
     }
     return true;
 }
 
-static bool equal_at(const struct jval *a, const struct jval *b, int depth)
+static bool equal_at(const struct jval *a, const struct jval *b, int depth, uint64_t *left)
 {
     if (a == b)
         return a->kind != JV_FLOAT || a->f == a->f;
-    if (depth > MAX_NESTING)
+    if (depth > MAX_NESTING || *left == 0)
         return false;
+    --*left;
     if (jval_is_number(a) && jval_is_number(b)) {
         int order;
         return jval_compare(a, b, &order) && order == 0;
@@ -354,8 +367,8 @@ static bool equal_at(const struct jval *a, const struct jval *b, int depth)
     case JV_STRING: return a->s.n == b->s.n && !memcmp(a->s.p, b->s.p, a->s.n);
     case JV_NULL:
     case JV_UNDEFINED: return true;
-    case JV_LIST: return equal_lists(a, b, depth + 1);
-    case JV_MAP: return equal_maps(a->map, b->map, depth + 1);
+    case JV_LIST: return equal_lists(a, b, depth + 1, left);
+    case JV_MAP: return equal_maps(a->map, b->map, depth + 1, left);
     case JV_CALLABLE:
         return a->sub == JC_METHOD && b->sub == JC_METHOD && a->call->fn == b->call->fn &&
                a->call->self == b->call->self;
@@ -367,9 +380,15 @@ static bool equal_at(const struct jval *a, const struct jval *b, int depth)
     return false;
 }
 
+bool jval_equal_within(const struct jval *a, const struct jval *b, uint64_t *left)
+{
+    return equal_at(a, b, 0, left);
+}
+
 bool jval_equal(const struct jval *a, const struct jval *b)
 {
-    return equal_at(a, b, 0);
+    uint64_t left = MAX_COMPARED;
+    return equal_at(a, b, 0, &left);
 }
 
 /* An int against a double exactly, as Python does: 2**53 + 1 is not 2.0**53. */
@@ -422,7 +441,7 @@ static bool compare_at(const struct jval *a, const struct jval *b, int *order, i
     if (!lists)
         return false;
     for (size_t i = 0; i < a->list.n && i < b->list.n; i++)
-        if (!equal_at(a->list.v[i], b->list.v[i], depth))
+        if (!jval_equal(a->list.v[i], b->list.v[i]))
             return compare_at(a->list.v[i], b->list.v[i], order, depth + 1);
     *order = (a->list.n > b->list.n) - (a->list.n < b->list.n);
     return true;

@@ -140,6 +140,8 @@ const struct jval *jmap_find_str(const struct jmap *m, struct str key);
 bool jval_hash(const struct jval *v, uint64_t *h); /* false: not hashable, as a list */
 bool jval_truth(const struct jval *v);
 bool jval_equal(const struct jval *a, const struct jval *b);
+/* Compares at most *left values, counting down; unequal when there are more. */
+bool jval_equal_within(const struct jval *a, const struct jval *b, uint64_t *left);
 /* *order < 0, 0, > 0; false: Python raises TypeError for a < b. With a NaN *order is 2. */
 bool jval_compare(const struct jval *a, const struct jval *b, int *order);
 

@@ -224,6 +224,10 @@ static void keeps_its_ceilings(void **state)
         {"{% set ns = namespace(s='x') %}\n{% for i in range(60) %}{% set ns.s = ns.s * 2 %}"
          "{% endfor %}",
          "template line 2: values take more than 8388608 bytes"},
+        {"{% set ns = namespace(a=[1], b=[1]) %}{% for i in range(60) %}"
+         "{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% endfor %}"
+         "{{ ns.a == ns.b }}",
+         "template line 1: more than 300000 steps"},
         {"{{ 'x' * 9223372036854775807 }}", "template line 1: values take more than 8388608 bytes"},
         {"\n\n{% for i in range(1000) %}{{ '%1000d' % 1 }}{% endfor %}",
          "template line 3: the output is larger than 65536 bytes"},
