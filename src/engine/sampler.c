@@ -194,7 +194,7 @@ static enum status sampler_fill(struct sampler *s, struct err *err)
     if (!s->work || !s->cand.id || !s->cand.z || !s->cand.w || !s->cand.key || !s->heap ||
         !s->buckets)
         return err_set(err, ENOMEMORY, "sampler: no memory for a vocabulary of %zu", n);
-    return history_init(s, err);
+    return token_history_init(s, err);
 }
 
 enum status sampler_new(struct sampler **out, const struct sampler_params *p, size_t n_vocab,
@@ -217,7 +217,7 @@ enum status sampler_new(struct sampler **out, const struct sampler_params *p, si
     s->mirostat_mu = 2.0 * p->mirostat_tau;
     rng_seed(&s->rng, p->seed);
     st = sampler_fill(s, err);
-    s->p.dry_breakers = NULL; /* copied by history_init */
+    s->p.dry_breakers = NULL; /* copied by token_history_init */
     if (st != OK) {
         sampler_free(s);
         return st;
@@ -230,7 +230,7 @@ void sampler_free(struct sampler *s)
 {
     if (!s)
         return;
-    history_release(s);
+    token_history_release(s);
     if (s->p.n_bias > 0)
         free((struct logit_bias *)s->p.bias);
     free(s->work);

@@ -51,7 +51,7 @@ static enum status add_breaker(struct sampler *s, struct str text, struct err *e
     return OK;
 }
 
-enum status history_init(struct sampler *s, struct err *err)
+enum status token_history_init(struct sampler *s, struct err *err)
 {
     struct history *h = &s->hist;
     if (penalties_on(&s->p)) {
@@ -85,7 +85,7 @@ enum status history_init(struct sampler *s, struct err *err)
     return OK;
 }
 
-void history_release(struct sampler *s)
+void token_history_release(struct sampler *s)
 {
     free(s->hist.token);
     free(s->hist.breaks);

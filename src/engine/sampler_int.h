@@ -75,8 +75,8 @@ void cut_mirostat(struct sampler *s);
 size_t cands_draw(struct sampler *s); /* an index into candidates */
 
 /* sampler_history.c */
-NODISCARD enum status history_init(struct sampler *s, struct err *err);
-void history_release(struct sampler *s);
+NODISCARD enum status token_history_init(struct sampler *s, struct err *err);
+void token_history_release(struct sampler *s);
 bool penalties_on(const struct sampler_params *p);
 bool dry_on(const struct sampler_params *p);
 void adjust_penalties(struct sampler *s, float *z);
