@@ -169,8 +169,9 @@ static void print_table(const struct bench *b)
     printf("read bandwidth               %10.1f %9.1f - %-9.1f GB/s\n",
            (b->before.median_gb_s + b->after.median_gb_s) / 2, b->before.median_gb_s,
            b->after.median_gb_s);
-    printf("decode reads                 %10.1f GB/s, %.0f%% of it\n",
-           b->decode.median * (double)model_decode_bytes(b->l.model) * 1e-9, fraction(b) * 100);
+    if (b->n_gen)
+        printf("decode reads                 %10.1f GB/s, %.0f%% of it\n",
+               b->decode.median * (double)model_decode_bytes(b->l.model) * 1e-9, fraction(b) * 100);
     printf("peak memory                  %10.1f MB, weights %.1f, engine %.1f\n",
            (double)b->peak_rss * 1e-6, (double)b->info.weight_bytes * 1e-6,
            (double)engine_memory(b->l.engine) * 1e-6);

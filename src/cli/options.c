@@ -167,13 +167,25 @@ static enum status take_value(struct options *o, const struct option_row *row, c
     return OK;
 }
 
-enum status options_set(struct options *o, enum command_id cmd, const char *name, const char *value,
-                        struct err *err)
+enum status options_set(struct options *o, const char *name, const char *value, struct err *err)
 {
-    for (size_t i = 0; i < n_option_rows; i++)
-        if (strcmp(option_rows[i].name, name) == 0 && (option_rows[i].commands & 1u << cmd))
-            return take_value(o, &option_rows[i], value, err);
-    return err_set(err, EUSAGE, "unknown setting '%s'", name);
+    struct nearest near = {.to = name, .distance = 4};
+    for (size_t i = 0; i < n_option_rows; i++) {
+        const struct option_row *row = &option_rows[i];
+        bool live = (row->commands & SAMPLING) == SAMPLING && !(row->commands & BIT(BENCH));
+        live = (live && row->type != OPT_FLAG) || strcmp(row->name, "think") == 0;
+        if (strcmp(row->name, name) == 0 && (row->commands & BIT(RUN)))
+            return live ? take_value(o, row, value, err)
+                        : err_set(err, EUSAGE, "'%s' can only be given when the model is loaded",
+                                  name);
+        if (live)
+            nearest_try(&near, row->name);
+    }
+    if (near.name)
+        return err_set(err, EUSAGE, "unknown setting '%s', did you mean '%s'?",
+                       show(str_from(name)).s, near.name);
+    return err_set(err, EUSAGE, "unknown setting '%s', expected one of run's for sampling",
+                   show(str_from(name)).s);
 }
 
 /* getopt's own messages are off, so that ours can name the nearest option. */

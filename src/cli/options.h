@@ -98,9 +98,10 @@ NODISCARD enum status options_parse(struct options *o, enum command_id cmd, int 
                                     struct err *err);
 void options_release(struct options *o);
 
-/* A setting by its name, as the terminal's /set does: NAME is an option of `run`. */
-NODISCARD enum status options_set(struct options *o, enum command_id cmd, const char *name,
-                                  const char *value, struct err *err);
+/* Changes a setting of a running chat, as the terminal's /set does: an option of `run` that takes
+ * effect with the next answer. value is borrowed. */
+NODISCARD enum status options_set(struct options *o, const char *name, const char *value,
+                                  struct err *err);
 
 /* help.c */
 void help_overview(struct buf *out);

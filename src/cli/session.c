@@ -136,7 +136,7 @@ enum status session_set(struct session *s, const char *name, const char *value, 
     const char *kept = keep(s, value);
     if (!kept)
         return err_set(err, ENOMEMORY, "/set: no memory");
-    enum status st = options_set(&s->o, CMD_RUN, option, kept, err);
+    enum status st = options_set(&s->o, option, kept, err);
     if (st != OK)
         return st;
     st = generation_from(&check, &s->o, s->l.model, err);

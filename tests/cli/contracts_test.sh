@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# The commands that scripts rely on: their outputs, byte for byte or by shape.
+set -u
+. "$(dirname "$0")/support.bash"
+llama=$data/golden/gguf/llama32-bf16.gguf
+mixtral=$data/golden/gguf/mixtral-bf16.gguf
+bert=$data/golden/gguf/distilbert_seqcls-bf16.gguf
+
+# tokenize and back
+in='Hello, world'
+rc_in 0 "$hearth" tokenize "$llama"
+has "$out" '^\[[0-9]+(,[0-9]+)*\]$'
+ids=${out//[\[\]]/}
+rc_in 0 "$hearth" tokenize "$llama" --no-special
+plain=${out//[\[\]]/}
+[ "$ids" != "$plain" ] || fail "tokenize: --no-special changed nothing"
+same "${ids#*,}" "$plain"
+rc 0 "$hearth" detokenize "$llama" --tokens "$plain"
+same "$out" "$in"
+rc 2 "$hearth" detokenize "$llama"
+has "$err" '^hearth: detokenize: no --tokens'
+rc 2 "$hearth" detokenize "$llama" --tokens 1,x
+has "$err" "^hearth: --tokens: 'x', expected ids separated by commas$"
+rc 2 "$hearth" detokenize "$llama" --tokens 1,,2
+rc 2 "$hearth" detokenize "$llama" --tokens 99999
+has "$err" 'token id 99999, expected 0 to [0-9]+$'
+in=$'<|begin_of_text|>\n'
+rc_in 0 "$hearth" tokenize "$llama" --no-special
+a=$out
+rc_in 0 "$hearth" tokenize "$llama" --no-special --no-parse-special
+[ "$a" != "$out" ] || fail "tokenize: --no-parse-special changed nothing"
+in=''
+rc_in 0 "$hearth" tokenize "$llama" --no-special
+same "$out" '[]'
+
+# logits: a file of the right size, the same for any number of threads
+rc 0 "$hearth" logits "$llama" --tokens "$ids" --out "$tmp/l2" --threads 2
+rc 0 "$hearth" logits "$llama" --tokens "$ids" --out "$tmp/l1" --threads 1
+n=$(tr , '\n' <<<"$ids" | wc -l)
+same "$(stat -c %s "$tmp/l1")" $((n * 512 * 4))
+cmp "$tmp/l1" "$tmp/l2" || fail "logits: threads change them"
+rc 0 "$hearth" logits "$llama" --tokens "$ids" --out "$tmp/le" --exact
+cmp -s "$tmp/l1" "$tmp/le" && fail "logits: --exact changed nothing"
+rc 2 "$hearth" logits "$llama" --tokens 1,2
+has "$err" '^hearth: logits: --out is missing'
+rc 2 "$hearth" logits "$llama" --tokens 1,512 --out "$tmp/bad"
+[ ! -e "$tmp/bad" ] || fail "logits: a file is left behind an error"
+rc 1 "$hearth" logits "$llama" --tokens 1 --out "$tmp/no/such/folder"
+has "$err" 'No such file'
+
+# generate: the golden tokens, JSON, seeds
+golden=$data/golden/hf/llama32/golden.json
+array() { # a JSON array of integers of that file, by its key
+    tr -d ' \n' <"$golden" | grep -oE "\"$1\":\[[0-9,]+\]" | sed 's/.*\[//; s/\]//'
+}
+want=$(array greedy)
+rc 0 "$hearth" generate "$llama" --tokens "$(array greedy_prompt)" -n 32 --temp 0 --exact --json
+has "$out" '^\{"tokens":\[[0-9,]+\],"text":"'
+same "$(grep -oE '"tokens":\[[0-9,]+' <<<"$out" | sed 's/.*\[//')" "$want"
+has "$out" '"finish_reason":"length"'
+sampled() { # ids with seed $1 and further options
+    local seed=$1
+    shift
+    rc 0 "$hearth" generate "$llama" --prompt Hello -n 16 --seed "$seed" --temp 1 --json "$@"
+    ids=$(grep -oE '"tokens":\[[0-9,]+' <<<"$out")
+}
+sampled 7
+seven=$ids
+sampled 7 --threads 1
+same "$ids" "$seven"
+sampled 8
+[ "$ids" != "$seven" ] || fail "generate: seeds 7 and 8 agree"
+in='Hello'
+rc_in 0 "$hearth" generate "$llama" -n 16 --seed 7 --temp 1 --json
+same "$(grep -oE '"tokens":\[[0-9,]+' <<<"$out")" "$seven"
+rc 0 "$hearth" generate "$llama" --prompt Hello -n 2 --temp 0 --logprobs 3 --json
+same "$(grep -oE '"logprob":-?[0-9.]+' <<<"$out" | wc -l)" 8
+rc 2 "$hearth" generate "$llama" --prompt Hello --top-p 2
+rc 2 "$hearth" generate "$llama" --prompt Hello --logit-bias 5
+has "$err" "^hearth: --logit-bias: '5', expected ID=X$"
+banned=${want%%,*}
+rc 0 "$hearth" generate "$llama" --tokens "$(array greedy_prompt)" -n 1 --temp 0 --exact --json \
+    --logit-bias "$banned=-100"
+[ "$(grep -oE '"tokens":\[[0-9]+' <<<"$out")" != "\"tokens\":[$banned" ] ||
+    fail "generate: --logit-bias changed nothing"
+rc 1 "$hearth" generate "$llama" --ctx 16 --prompt "$(printf 'word %.0s' {1..40})" -n 1
+has "$err" 'context holds 16$'
+rc 3 "$hearth" generate "$llama" --prefix a --suffix b
+has "$err" 'no infill tokens$'
+rc 2 "$hearth" generate "$llama" --prompt a --quantize q9
+has "$err" "^hearth: --quantize: 'q9'"
+
+# inspect
+rc 0 "$hearth" inspect "$llama" --json
+has "$out" '"format": ?"gguf"'
+has "$out" '"token_embd.weight"'
+rc 0 "$hearth" inspect "$llama"
+has "$out" 'token_embd.weight'
+
+# quantize and synth write models that run
+rc 0 "$hearth" quantize "$mixtral" "$tmp/q8.gguf" q8_0
+has "$err" 'tensors converted'
+rc 0 "$hearth" generate "$tmp/q8.gguf" --tokens 1,5,9 -n 4 --temp 0 --json
+rc 0 "$hearth" quantize "$data/golden/hf/llama2" "$tmp/hf.gguf" F16
+rc 0 "$hearth" inspect "$tmp/hf.gguf"
+has "$out" 'f16'
+rc 3 "$hearth" quantize "$tmp/l1" "$tmp/x.gguf" q8_0
+[ ! -e "$tmp/x.gguf" ] || fail "quantize: a file is left behind an error"
+
+# encoders
+in='A text.'
+rc_in 0 "$hearth" classify "$bert" --json
+has "$out" '^\{"head":"sequence","ids":\[[0-9,]+\],"logits":\[-?[0-9.e,-]+\],"labels":\["'
+alone=$out
+rc_in 0 "$hearth" classify "$bert" --json --pair 'Another.'
+[ "$out" != "$alone" ] || fail "classify: --pair changed nothing"
+rc_in 0 "$hearth" embed "$bert" --json
+has "$out" '^\{"embedding":\[-?[0-9.e-]+,'
+mean=$out
+rc_in 0 "$hearth" embed "$bert" --json --pooling cls
+[ "$out" != "$mean" ] || fail "embed: --pooling cls changed nothing"
+rc_in 0 "$hearth" embed "$bert"
+length=$(awk '{s += $1 * $1} END {printf "%.4f", sqrt(s)}' <<<"$out")
+same "$length" 1.0000
+rc_in 2 "$hearth" embed "$bert" --pooling max
+rc_in 2 "$hearth" classify "$llama" --json
+has "$err" 'expected an encoder$'
+rc 2 "$hearth" generate "$bert" --prompt a
+finish

@@ -1,0 +1,49 @@
+# What the tests of the program share: source it with "$@". Every check prints what differed; the
+# script's exit status tells whether all held.
+hearth=$1
+source_dir=$2
+pty=${3:-} # the program that plays a terminal, tests/cli/pty.c
+data=$source_dir/tests/data
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+export HEARTH_HOME=$tmp/home TERM=xterm LC_ALL=C.UTF-8
+unset HEARTH_THREADS HEARTH_CTX HEARTH_CPU_DISABLE
+failed=0
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    failed=1
+}
+
+# rc WANT COMMAND...: runs it; output in $out and $err, exit code compared
+rc() {
+    local want=$1 got=0
+    shift
+    "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || got=$?
+    out=$(tr -d '\0' <"$tmp/out")
+    err=$(cat "$tmp/err")
+    [ "$got" -eq "$want" ] || fail "exit $got, expected $want: $* ($err)"
+}
+
+# the same with standard input from the variable $in
+rc_in() {
+    local want=$1 got=0
+    shift
+    printf '%s' "$in" | "$@" >"$tmp/out" 2>"$tmp/err" || got=$?
+    out=$(tr -d '\0' <"$tmp/out")
+    err=$(cat "$tmp/err")
+    [ "$got" -eq "$want" ] || fail "exit $got, expected $want: $* ($err)"
+}
+
+# has TEXT PATTERN: an extended regular expression that some line matches
+has() {
+    grep -qE -- "$2" <<<"$1" || fail "no '$2' in: $1"
+}
+
+same() {
+    [ "$1" = "$2" ] || fail "'$1', expected '$2'"
+}
+
+finish() {
+    exit $failed
+}
