@@ -160,10 +160,7 @@ static enum status take(struct gen *g, const struct token_info *info, struct err
     }
     buf_clear(&g->piece);
     buf_clear(&g->told);
-    /* output rows behind the vocabulary's end pad the matrix: they stand for no text */
-    enum status st = OK;
-    if ((size_t)info->token < tokenizer_n_vocab(g->tok))
-        st = detok_add(g->tok, &g->detok, info->token, !g->p->show_special, &g->piece, err);
+    enum status st = detok_add(g->tok, &g->detok, info->token, !g->p->show_special, &g->piece, err);
     if (st != OK)
         return st;
     int stop = stopper_feed(&g->stopper, buf_str(&g->piece), &g->told);
