@@ -279,6 +279,97 @@ static void test_shift(void **state)
     check_shift("hf/%s", "smollm3", KV_F32, 1e-5);
 }
 
+/* The model hf/NAME with `change` (a JSON object) laid over its config.json. */
+static struct model *with_config(const char *name, const char *change)
+{
+    struct err err;
+    char dir[] = "/tmp/hearth-engine-test-XXXXXX", from[512], path[600], command[1400];
+    json_t *config, *over = json_loads(change, 0, NULL);
+    assert_non_null(mkdtemp(dir));
+    golden_path(from, "hf/%s", name);
+    snprintf(command, sizeof command, "ln -s '%s'/*.safetensors '%s'/tokenizer*.json '%s'", from,
+             from, dir);
+    assert_int_equal(system(command), 0);
+    snprintf(path, sizeof path, "%s/config.json", from);
+    assert_ok(json_parse_file(&config, path, 1 << 20, &err));
+    assert_int_equal(json_object_update(config, over), 0);
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    assert_int_equal(json_dump_file(config, path, 0), 0);
+    json_decref(config);
+    json_decref(over);
+    struct model *m;
+    assert_ok(model_open(&m, dir, NULL, &err));
+    snprintf(command, sizeof command, "rm -r '%s'", dir);
+    assert_int_equal(system(command), 0);
+    return m;
+}
+
+/* Angles that depend on the length: a sequence that grows past the trained length, or is cut back,
+ * goes on with the bits of one that always had its length. */
+static void test_longrope(void **state)
+{
+    (void)state;
+    struct err err;
+    struct model *m = with_config(
+        "phi3", "{\"original_max_position_embeddings\":70,\"rope_scaling\":{\"type\":\"longrope\","
+                "\"short_factor\":[1,1,1,1,1,1,1,1.1,1.2,1.3,1.4,1.5,1.6,1.7,1.8,2],"
+                "\"long_factor\":[1,1,1,1.5,2,2,3,3,4,4,5,6,7,8,9,10]}}");
+    size_t vocab = vocab_of(m);
+    int32_t t[90];
+    long_tokens(t, 90, vocab);
+    struct engine *e = open_engine(m, (struct engine_options){.n_threads = 2, .max_rows = 32});
+    float *at_60 = malloc(vocab * sizeof *at_60), *at_90 = malloc(vocab * sizeof *at_90);
+    int fresh, s, child;
+    assert_ok(engine_seq_new(e, &fresh, &err));
+    memcpy(at_60, feed(e, fresh, t, 60), vocab * sizeof *at_60);
+    engine_seq_truncate(e, fresh, 0);
+    memcpy(at_90, feed(e, fresh, t, 90), vocab * sizeof *at_90);
+    assert_ok(engine_seq_new(e, &s, &err));
+    feed(e, s, t, 55);
+    for (int i = 55; i < 60; i++)
+        feed(e, s, t + i, 1);
+    same_bits("short", engine_logits(e, 0), at_60, vocab);
+    assert_ok(engine_seq_fork(e, s, 60, &child, &err));
+    for (int i = 60; i < 90; i++)
+        feed(e, s, t + i, 1);
+    same_bits("grown past the trained length", engine_logits(e, 0), at_90, vocab);
+    engine_seq_truncate(e, child, 59);
+    same_bits("its fork stays short", feed(e, child, t + 59, 1), at_60, vocab);
+    engine_seq_truncate(e, s, 59);
+    same_bits("cut back", feed(e, s, t + 59, 1), at_60, vocab);
+    assert_true(engine_seq_shift(e, s, 4, 8, &err) == EUNSUPPORTED);
+    free(at_60);
+    free(at_90);
+    engine_free(e);
+    model_close(m);
+}
+
+static void test_dynamic_rope(void **state)
+{
+    (void)state;
+    struct err err;
+    struct model *m = with_config("llama2", "{\"max_position_embeddings\":20,\"rope_scaling\":{"
+                                            "\"type\":\"dynamic\",\"factor\":2.0}}");
+    size_t vocab = vocab_of(m);
+    int32_t t[N];
+    long_tokens(t, N, vocab);
+    float *want = malloc(N * vocab * sizeof *want), *got = malloc(N * vocab * sizeof *got);
+    struct engine *e = open_engine(m, (struct engine_options){.n_threads = 2, .n_ctx = 64});
+    run_logits(e, t, N, N, want);
+    run_logits(e, t, N, 3, got);
+    same_bits("announced length, chunks of 3", got, want, N * vocab);
+    run_logits(e, t, 20, 20, got);
+    assert_true(rel_error(got, want, 20 * vocab) > 1e-3);
+    int s;
+    assert_ok(engine_seq_new(e, &s, &err));
+    feed(e, s, t, 30);
+    feed(e, s, t + 30, 1);
+    free(want);
+    free(got);
+    engine_free(e);
+    model_close(m);
+}
+
 static int stop_at_once(void *ctx, size_t done, size_t total)
 {
     *(size_t *)ctx = done;
@@ -311,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_determinism),       cmocka_unit_test(test_fork_and_truncate),
         cmocka_unit_test(test_full_cache),        cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_longrope),          cmocka_unit_test(test_dynamic_rope),
         cmocka_unit_test(test_prefill_in_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
