@@ -134,12 +134,14 @@ void engine_mul(struct engine *e, const struct mul_part *parts, int n_parts, con
                 int64_t n)
 {
     struct mul_phase ph = {e, parts, n_parts, a, n};
-    int64_t rows = 0;
-    for (int i = 0; i < n_parts; i++)
+    int64_t rows = 0, work = 0; /* multiply-adds; some microseconds are not worth a wake-up */
+    for (int i = 0; i < n_parts; i++) {
         rows += parts[i].w->rows;
+        work += parts[i].w->rows * parts[i].w->cols * n;
+    }
     if (e->n_loras)
         engine_run(e, lora_down, &ph, n, 1, n == 1);
-    engine_run(e, mul_rows, &ph, rows, grain_of(e, rows), false);
+    engine_run(e, mul_rows, &ph, rows, grain_of(e, rows), work < 1 << 17);
 }
 
 /* ---- row by row ---- */
