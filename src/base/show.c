@@ -1,3 +1,4 @@
+/* Escapes what could disturb a terminal or break a line; everything else is kept as it is. */
 #include "base/show.h"
 #include "base/utf8.h"
 #include <stdio.h>

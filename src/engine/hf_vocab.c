@@ -404,6 +404,20 @@ static enum status export_model(struct exporter *x)
     return s;
 }
 
+/* The default template, and each further one under its name. */
+static void put_templates(const struct model *m, struct gguf_writer *w)
+{
+    for (size_t i = 0; i < m->n_templates; i++) {
+        char key[128];
+        struct str name = m->templates[i].name;
+        if (name.n > 64)
+            continue;
+        snprintf(key, sizeof key, "tokenizer.chat_template%s%.*s", name.n ? "." : "",
+                 STR_ARG(name));
+        gguf_put_str(w, key, m->templates[i].text);
+    }
+}
+
 static enum status read_json(const char *folder, const char *name, bool needed, json_t **out,
                              struct err *err)
 {
@@ -433,9 +447,8 @@ enum status hf_put_vocab(const struct model *m, const char *folder, struct gguf_
         s = read_json(folder, "config.json", true, &x.model_config, err);
     if (s == OK)
         s = export_model(&x);
-    struct str template = model_chat_template(m, NULL);
-    if (s == OK && template.n)
-        gguf_put_str(w, "tokenizer.chat_template", template);
+    if (s == OK)
+        put_templates(m, w);
     json_decref(x.tokenizer);
     json_decref(x.config);
     json_decref(x.model_config);

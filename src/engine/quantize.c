@@ -1,3 +1,7 @@
+/* Tensors pass through one at a time, in chunks of rows that the pool's threads convert and the
+ * caller writes: memory stays at a few chunks whatever the model's size, and the output's bytes do
+ * not depend on the number of threads. Bytes that are already what is wanted are copied as they
+ * are. */
 #include "engine/quantize.h"
 #include "base/clock.h"
 #include "base/file.h"

@@ -1,3 +1,6 @@
+/* One listing for both formats and both forms: what a file is made of goes through put_* functions,
+ * which write JSON or a row of a table. Names and values come from untrusted files: text goes
+ * through show(), JSON through jsonw. */
 #include "format/inspect.h"
 #include "base/file.h"
 #include "base/jsonw.h"

@@ -1,3 +1,5 @@
+/* Open addressing with linear probing at half load; slots hold positions, names stay with their
+ * owner. */
 #include "format/name_index.h"
 #include "base/hash.h"
 #include "base/mem.h"

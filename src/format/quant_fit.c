@@ -1,3 +1,6 @@
+/* Least-squares fits behind the quantizers; the method is told in quant_fit.h. All sums run in one
+ * order (v4.h), so the same input gives the same blocks on every machine; the cost per value is a
+ * few dozen multiplications, four at a time. */
 #include "format/quant_fit.h"
 #include "format/v4.h"
 #include <math.h>
