@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "cli/commands.h"
 #include "cli/load.h"
+#include "cli/progress.h"
 #include "kernel/probe.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@ struct bench {
     struct sample prefill, decode; /* tok/s */
     struct probe_bandwidth before, after;
     int64_t peak_rss;
+    struct progress bar;
+    int64_t passes_done;
 };
 
 static int by_value(const void *a, const void *b)
@@ -72,8 +75,11 @@ static enum status measure(struct bench *b, int64_t n, bool one_by_one, struct s
 {
     double rate[1000];
     enum status s = n ? pass(b, n < 8 ? n : 8, one_by_one, rate, err) : OK; /* warm up */
-    for (int64_t i = 0; s == OK && n && i < b->repeat; i++)
+    for (int64_t i = 0; s == OK && n && i < b->repeat; i++) {
+        progress_update(&b->bar, (double)b->passes_done++ / (double)(2 * b->repeat));
         s = pass(b, n, one_by_one, &rate[i], err);
+    }
+    progress_end(&b->bar);
     if (s == OK && n)
         *out = summarize(rate, b->repeat);
     return s;
@@ -188,7 +194,8 @@ enum status cmd_bench(const struct options *given_options, struct err *err)
     struct bench b = {.n_prompt = given(o.n_prompt, 512),
                       .n_gen = given(o.n_gen, 128),
                       .depth = given(o.depth, 0),
-                      .repeat = given(o.repeat, 5)};
+                      .repeat = given(o.repeat, 5),
+                      .bar = {.what = "measuring"}};
     int64_t need = b.n_prompt > b.depth + b.n_gen ? b.n_prompt : b.depth + b.n_gen;
     if (o.ctx <= 0)
         o.ctx = need + 8;

@@ -45,11 +45,26 @@ static void gpu_name(char *out, size_t cap)
     }
     if (d)
         closedir(d);
+    else if (file_exists("/dev/nvidia0"))
+        snprintf(out, cap, "an NVIDIA device whose driver tells nothing");
+}
+
+/* Bytes that the control group of this process may use; 0: no limit. */
+static double memory_limit(void)
+{
+    FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
+    double bytes = 0;
+    if (f && fscanf(f, "%lf", &bytes) != 1) /* "max" */
+        bytes = 0;
+    if (f)
+        fclose(f);
+    return bytes;
 }
 
 struct machine {
     char cpu[128], gpu[128], available[64];
-    double memory_gb, available_gb;
+    double memory_gb, available_gb, limit_gb; /* 0: no limit */
+    char *home, *nano;                        /* NULL: not found */
     int cores;
     struct probe_bandwidth one, all;
 };
@@ -62,7 +77,12 @@ static enum status look(struct machine *m, const struct options *o, struct err *
     gpu_name(m->gpu, sizeof m->gpu);
     m->memory_gb = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) * 1e-9;
     m->available_gb = strtod(m->available, NULL) * 1024e-9;
+    m->limit_gb = memory_limit() * 1e-9;
     m->cores = pool_usable_cores();
+    m->home = hearth_home("");
+    struct err ignored;
+    if (model_resolve("hearth-nano", &m->nano, &ignored) != OK)
+        m->nano = NULL;
     enum status s = pool_new(&pool, o->threads > 0 ? (int)o->threads : 0, err);
     if (s == OK)
         s = probe_read(&m->one, NULL, 0, 0, err);
@@ -86,31 +106,48 @@ static void print_json(const struct machine *m)
     jsonw_kstr(&w, "isa", str_from(kernel_ops()->isa));
     jsonw_knum(&w, "memory_gb", m->memory_gb);
     jsonw_knum(&w, "memory_available_gb", m->available_gb);
+    if (m->limit_gb > 0)
+        jsonw_knum(&w, "memory_limit_gb", m->limit_gb);
     jsonw_knum(&w, "read_gb_s_one_thread", m->one.median_gb_s);
     jsonw_knum(&w, "read_gb_s", m->all.median_gb_s);
     jsonw_kstr(&w, "gpu", str_from(m->gpu));
+    jsonw_kstr(&w, "home", str_from(m->home));
+    jsonw_key(&w, "hearth_nano");
+    if (m->nano)
+        jsonw_str(&w, str_from(m->nano));
+    else
+        jsonw_null(&w);
     jsonw_end(&w);
     print_line(&out);
     buf_release(&out);
+}
+
+static void print_table(const struct machine *m)
+{
+    printf("hearth     %s\n", HEARTH_VERSION);
+    printf("cpu        %s, %d usable cores\n", m->cpu, m->cores);
+    printf("features   %s\n", kernel_cpu_features());
+    printf("kernels    %s\n", kernel_ops()->isa);
+    printf("memory     %.1f GB, %.1f available", m->memory_gb, m->available_gb);
+    if (m->limit_gb > 0)
+        printf(", this process may use %.1f", m->limit_gb);
+    printf("\nbandwidth  %.1f GB/s reading with all threads, %.1f with one\n", m->all.median_gb_s,
+           m->one.median_gb_s);
+    printf("gpu        %s%s\n", m->gpu,
+           strcmp(m->gpu, "none") != 0 ? " (not used by this build)" : "");
+    printf("home       %s\n", m->home ? m->home : "none");
+    printf("model      %s\n", m->nano ? m->nano : "hearth-nano was not found");
 }
 
 enum status cmd_doctor(const struct options *o, struct err *err)
 {
     struct machine m = {0};
     enum status s = look(&m, o, err);
-    if (s != OK)
-        return s;
-    if (o->json) {
+    if (s == OK && o->json)
         print_json(&m);
-        return OK;
-    }
-    printf("hearth     %s\n", HEARTH_VERSION);
-    printf("cpu        %s, %d usable cores\n", m.cpu, m.cores);
-    printf("features   %s\n", kernel_cpu_features());
-    printf("kernels    %s\n", kernel_ops()->isa);
-    printf("memory     %.1f GB, %.1f available\n", m.memory_gb, m.available_gb);
-    printf("bandwidth  %.1f GB/s reading with all threads, %.1f with one\n", m.all.median_gb_s,
-           m.one.median_gb_s);
-    printf("gpu        %s%s\n", m.gpu, strcmp(m.gpu, "none") ? " (not used by this build)" : "");
-    return OK;
+    else if (s == OK)
+        print_table(&m);
+    free(m.home);
+    free(m.nano);
+    return s;
 }

@@ -4,6 +4,7 @@
 #include "cli/load.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What is printed or collected while the answer comes. */
 struct collector {
@@ -57,27 +58,58 @@ static int on_event(void *ctx, const struct gen_event *ev)
     return 0;
 }
 
-/* The infill prompt of the models that know one: prefix, suffix, middle (Bavarian et al. 2022). */
+/* Appends the ids of text as it stands inside a text. SentencePiece vocabularies put a space in
+ * front of what they encode; as CodeLlama's own tokenizer does, the text is encoded behind a
+ * character, whose ids are dropped. */
+static enum status encode_inside(const struct tokenizer *tok, const char *text, struct tokens *ids,
+                                 struct err *err)
+{
+    static const char mark[] = "\u263a", space[] = "\u2581";
+    struct tokens alone = {0}, both = {0};
+    struct buf marked;
+    buf_init(&marked, (size_t)1 << 30);
+    buf_printf(&marked, "%s%s", mark, text);
+    enum status s = buf_check(&marked, "infill prompt", err);
+    if (s == OK)
+        s = tokenizer_encode(tok, STR(mark), 0, &alone, err);
+    if (s == OK)
+        s = tokenizer_encode(tok, buf_str(&marked), 0, &both, err);
+    bool spaced = s == OK && alone.n && both.n >= alone.n &&
+                  str_starts(tokenizer_piece(tok, alone.id[0]), STR(space)) &&
+                  memcmp(both.id, alone.id, alone.n * sizeof *alone.id) == 0;
+    for (size_t i = alone.n; s == OK && spaced && i < both.n; i++)
+        if (!tokens_add(ids, both.id[i]))
+            s = err_set(err, ENOMEMORY, "infill prompt: no memory");
+    if (s == OK && !spaced)
+        s = tokenizer_encode(tok, str_from(text), 0, ids, err);
+    buf_release(&marked);
+    tokens_free(&alone);
+    tokens_free(&both);
+    return s;
+}
+
+/* The infill prompt of the models that know one, prefix-suffix-middle (Bavarian et al. 2022):
+ * <PRE> prefix <SUF> suffix <MID>. */
 static enum status infill(const struct options *o, const struct tokenizer *tok, struct tokens *ids,
                           struct err *err)
 {
-    static const enum special_token order[] = {SPECIAL_FIM_PRE, SPECIAL_FIM_SUF, SPECIAL_FIM_MID};
-    const char *text[] = {o->prefix ? o->prefix : "", o->suffix ? o->suffix : "", NULL};
+    const int32_t pre = tokenizer_special(tok, SPECIAL_FIM_PRE);
+    const int32_t suf = tokenizer_special(tok, SPECIAL_FIM_SUF);
+    const int32_t mid = tokenizer_special(tok, SPECIAL_FIM_MID);
+    const int32_t bos = tokenizer_special(tok, SPECIAL_BOS);
+    if (pre < 0 || suf < 0 || mid < 0)
+        return err_set(err, EUNSUPPORTED,
+                       "--prefix/--suffix: this model's vocabulary has no infill tokens");
+    bool room =
+        (bos < 0 || !tokenizer_adds_bos(tok) || tokens_add(ids, bos)) && tokens_add(ids, pre);
     enum status s = OK;
-    int32_t bos = tokenizer_special(tok, SPECIAL_BOS);
-    if (tokenizer_adds_bos(tok) && bos >= 0 && !tokens_add(ids, bos))
-        return err_set(err, ENOMEMORY, "generate: no memory for the prompt");
-    for (int i = 0; s == OK && i < 3; i++) {
-        int32_t id = tokenizer_special(tok, order[i]);
-        if (id < 0)
-            return err_set(err, EUNSUPPORTED,
-                           "--prefix/--suffix: this model's vocabulary has no infill tokens");
-        if (!tokens_add(ids, id))
-            return err_set(err, ENOMEMORY, "generate: no memory for the prompt");
-        if (text[i])
-            s = tokenizer_encode(tok, str_from(text[i]), 0, ids, err);
-    }
-    return s;
+    if (room)
+        s = tokenizer_encode(tok, str_from(o->prefix ? o->prefix : ""), 0, ids, err);
+    room = room && tokens_add(ids, suf);
+    if (room && s == OK)
+        s = encode_inside(tok, o->suffix ? o->suffix : "", ids, err);
+    room = room && tokens_add(ids, mid);
+    return room ? s : err_set(err, ENOMEMORY, "infill prompt: no memory");
 }
 
 static enum status read_prompt(const struct options *o, const struct tokenizer *tok,
@@ -161,6 +193,12 @@ enum status cmd_generate(const struct options *o, struct err *err)
         s = print_json(&c, &ids, &stats, err);
     else if (s == OK)
         putchar('\n');
+    if (s == OK && stats.end == GEN_CONTEXT && p.max_tokens >= 0)
+        s = err_set(err, ECONTEXT,
+                    "the context of %lld tokens was full after %lld of %lld tokens, expected "
+                    "--ctx with more or --context-shift",
+                    (long long)engine_n_ctx(l.engine), (long long)stats.n_generated,
+                    (long long)p.max_tokens);
     free((void *)p.stop);
     free((void *)p.sampler.bias);
     buf_release(&c.text);

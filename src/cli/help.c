@@ -87,8 +87,8 @@ void help_command(enum command_id cmd, struct buf *out)
 
 void help_markdown(struct buf *out)
 {
-    buf_adds(out, "# The command line\n\nMade by `hearth docs markdown` from the tables in "
-                  "`src/cli/options.c`; do not edit.\n\n");
+    buf_adds(out, "# The command line\n\nMade by `hearth docs markdown` from the tables "
+                  "`src/cli/options.def` and `src/cli/commands.def`; do not edit.\n\n");
     buf_printf(out, "%s\n\n", intro);
     buf_adds(out, "| exit code | meaning |\n|---|---|\n");
     for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)

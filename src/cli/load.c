@@ -20,7 +20,8 @@ char *hearth_home(const char *rest)
         const struct passwd *pw = user && *user ? NULL : getpwuid(getuid());
         buf_printf(&path, "%s/.hearth", pw ? pw->pw_dir : user && *user ? user : "/");
     }
-    buf_printf(&path, "/%s", rest);
+    if (*rest)
+        buf_printf(&path, "/%s", rest);
     if (path.failed)
         buf_release(&path);
     return path.p;

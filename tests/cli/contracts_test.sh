@@ -83,6 +83,11 @@ rc 0 "$hearth" generate "$llama" --tokens "$(array greedy_prompt)" -n 1 --temp 0
     fail "generate: --logit-bias changed nothing"
 rc 1 "$hearth" generate "$llama" --ctx 16 --prompt "$(printf 'word %.0s' {1..40})" -n 1
 has "$err" 'context holds 16$'
+rc 1 "$hearth" generate "$llama" --ctx 16 --prompt Hello -n 100 --ignore-eos --json
+has "$err" 'context of 16 tokens was full after [0-9]+ of 100 tokens'
+has "$out" '"finish_reason":"context"'
+rc 0 "$hearth" generate "$llama" --ctx 16 --prompt Hello -n -1 --ignore-eos
+rc 0 "$hearth" generate "$llama" --ctx 16 --prompt Hello -n 100 --ignore-eos --context-shift
 rc 3 "$hearth" generate "$llama" --prefix a --suffix b
 has "$err" 'no infill tokens$'
 rc 2 "$hearth" generate "$llama" --prompt a --quantize q9

@@ -25,6 +25,7 @@ for key in cores memory_gb memory_available_gb read_gb_s; do
 done
 has "$out" '"cpu_features": ?"'
 has "$out" '"gpu": ?"'
+has "$out" "\"home\": ?\"$HEARTH_HOME\""
 rc 0 "$hearth" doctor
 has "$out" '^bandwidth +[0-9.]+ GB/s'
 HEARTH_CPU_DISABLE=avx2 rc 0 "$hearth" doctor --json
