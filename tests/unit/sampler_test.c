@@ -390,6 +390,130 @@ static void penalty_window_slides(void **state)
         }
 }
 
+/* ---- llama.cpp ---- */
+
+static struct str row_text(const void *ctx, int32_t token)
+{
+    (void)ctx;
+    return token == 3 ? STR("\n") : STR("a");
+}
+
+/* The cases of llama.cpp's tests/test-sampling.cpp for the steps that both have: probabilities,
+ * history, parameters, and what is left (0: cut or next to nothing), within its 1e-5. */
+static void definitions_are_llama_cpp_s(void **state)
+{
+    (void)state;
+    static const struct {
+        float p[5], want[5];
+        int32_t said[8];
+        int n_said;
+        struct sampler_params with; /* fields that are 0 are taken from `off` */
+    } rows[] = {
+        {{.1f, .2f, .3f, .4f}, {0, 0, 0, 1}, .with = {.top_k = 1}},
+        {{.1f, .2f, .3f, .4f}, {0, .22222f, .33333f, .44444f}, .with = {.top_k = 3}},
+        {{.1f, .2f, .3f, .4f}, {.1f, .2f, .3f, .4f}, .with = {.top_k = 4}},
+        {{.1f, .2f, .3f, .4f}, {0, 0, 0, 1}, .with = {.top_p = 1e-9}},
+        {{.1f, .2f, .3f, .4f}, {0, 0, .428571f, .571429f}, .with = {.top_p = 0.69}},
+        {{.1f, .2f, .3f, .4f}, {0, .22222f, .33333f, .44444f}, .with = {.top_p = 0.8}},
+        {{.1f, .2f, .3f, .4f}, {.1f, .2f, .3f, .4f}, .with = {.min_p = 0.24}},
+        {{.1f, .2f, .3f, .4f}, {0, .2f / .9f, .3f / .9f, .4f / .9f}, .with = {.min_p = 0.26}},
+        {{.1f, .2f, .3f, .4f}, {0, .2f / .9f, .3f / .9f, .4f / .9f}, .with = {.min_p = 0.49}},
+        {{.1f, .2f, .3f, .4f}, {0, 0, .3f / .7f, .4f / .7f}, .with = {.min_p = 0.51}},
+        {{.1f, .2f, .3f, .4f}, {0, 0, .3f / .7f, .4f / .7f}, .with = {.min_p = 0.74}},
+        {{.1f, .2f, .3f, .4f}, {0, 0, 0, 1}, .with = {.min_p = 0.76}},
+        {{.1f, .2f, .3f, .4f}, {0, 0, 0, 1}, .with = {.min_p = 1}},
+        {{.4f, .3f, .2f, .1f}, {0, 0, 0, 1}, .with = {.xtc_probability = 1, .xtc_threshold = 0.09}},
+        {{.4f, .3f, .2f, .1f},
+         {0, 0, .2f / .3f, .1f / .3f},
+         .with = {.xtc_probability = 1, .xtc_threshold = 0.19}},
+        {{.4f, .3f, .2f, .1f},
+         {0, .5f, .2f / .6f, .1f / .6f},
+         .with = {.xtc_probability = 1, .xtc_threshold = 0.29}},
+        {{.4f, .3f, .2f, .1f},
+         {.4f, .3f, .2f, .1f},
+         .with = {.xtc_probability = 1, .xtc_threshold = 0.39}},
+        {{.97f, .01f, .01f, .01f}, {1, 0, 0, 0}, .with = {.typical_p = 0.5}},
+        {{.4f, .2f, .2f, .2f}, {0, .33333f, .33333f, .33333f}, .with = {.typical_p = 0.5}},
+        {{.2f, .2f, .2f, .2f, .2f},
+         {0, .25f, .25f, .25f, .25f},
+         {0},
+         1,
+         {.repetition_penalty = 50}},
+        {{.2f, .2f, .2f, .2f, .2f},
+         {0, 0, 0, .5f, .5f},
+         {0, 1, 2, 0, 0},
+         5,
+         {.repetition_penalty = 50}},
+        {{.2f, .2f, .2f, .2f, .2f},
+         {.000011f, .249997f, .249997f, .249997f, .249997f},
+         {0},
+         1,
+         {.frequency_penalty = 5, .presence_penalty = 5}},
+        {{.2f, .2f, .2f, .2f, .2f},
+         {.000023f, .000023f, .000023f, .499966f, .499966f},
+         {0, 1, 2},
+         3,
+         {.frequency_penalty = 5, .presence_penalty = 5}},
+        {{.2f, .2f, .2f, .2f, .2f},
+         {0, .000023f, .000023f, .499977f, .499977f},
+         {0, 1, 2, 0, 0},
+         5,
+         {.frequency_penalty = 5, .presence_penalty = 5}},
+        {{.25f, .25f, .25f, .25f},
+         {.25f, .25f, .25f, .25f},
+         {0, 1},
+         2,
+         {.dry_multiplier = 1, .dry_base = 1.1}},
+        {{.25f, .25f, .25f, .25f},
+         {.296923f, .296923f, .109232f, .296923f},
+         {0, 1, 2, 0, 1},
+         5,
+         {.dry_multiplier = 1, .dry_base = 1.1}},
+        {{.2f, .2f, .2f, .2f, .2f},
+         {.2f, .2f, .2f, .2f, .2f},
+         {0, 1, 3, 4, 0, 1},
+         6,
+         {.dry_multiplier = 1, .dry_base = 1.1}},
+        {{.2f, .2f, .2f, .2f, .2f},
+         {.241818f, .241818f, .032727f, .241818f, .241818f},
+         {0, 1, 2, 0, 1},
+         5,
+         {.dry_multiplier = 2, .dry_base = 1.1}},
+        {{.2f, .2f, .2f, .2f, .2f},
+         {.2f, .2f, .2f, .2f, .2f},
+         {0, 1, 2, 3, 4, 0, 1},
+         7,
+         {.dry_multiplier = 1, .dry_base = 1.1, .dry_allowed_length = 4}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sampler_params p = rows[i].with;
+        double *const ones[] = {&p.top_p, &p.typical_p, &p.repetition_penalty, &p.dry_base};
+        for (int k = 0; k < 4; k++)
+            *ones[k] = *ones[k] > 0 ? *ones[k] : 1;
+        p.temperature = 1;
+        p.penalty_last_n = rows[i].n_said;
+        p.dry_penalty_last_n = rows[i].n_said;
+        p.dry_allowed_length = p.dry_allowed_length ? p.dry_allowed_length : 2;
+        size_t n = rows[i].p[4] > 0 ? 5 : 4;
+        float z[5], left[5] = {0};
+        struct sampler *s;
+        struct err err = {0};
+        assert_ok(sampler_new(&s, &p, n, row_text, NULL, &err));
+        for (size_t k = 0; k < n; k++)
+            z[k] = logf(rows[i].p[k]);
+        for (int k = 0; k < rows[i].n_said; k++)
+            sampler_accept(s, rows[i].said[k]);
+        sampler_pick(s, z, NULL, 0, NULL);
+        for (size_t k = 0; k < s->cand.n; k++)
+            left[s->cand.id[k]] = (float)((double)s->cand.w[k] / s->cand.total);
+        for (size_t k = 0; k < n; k++)
+            if (!(fabsf(left[k] - rows[i].want[k]) < 1e-5f))
+                fail_msg("row %zu, token %zu: %g, expected %g", i, k, (double)left[k],
+                         (double)rows[i].want[k]);
+        sampler_free(s);
+    }
+}
+
 /* ---- DRY ---- */
 
 static struct str letter_text(const void *ctx, int32_t token)
@@ -688,6 +812,7 @@ int main(void)
         cmocka_unit_test(info_is_the_model_s_own),
         cmocka_unit_test(penalties_change_what_they_say),
         cmocka_unit_test(penalty_window_slides),
+        cmocka_unit_test(definitions_are_llama_cpp_s),
         cmocka_unit_test(dry_penalizes_repetitions),
         cmocka_unit_test(dry_breakers_span_tokens),
         cmocka_unit_test(hostile_logits_have_a_defined_end),
