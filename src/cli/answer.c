@@ -50,18 +50,24 @@ static void write_clean(struct str s)
     }
 }
 
-static void note_logprob(struct answer *a, struct str piece, float logprob)
+static void note_logprob(struct answer *a, int32_t token, float logprob)
 {
-    jsonw_quote(&a->logprobs, piece, false);
+    struct buf piece;
+    struct err ignored;
+    buf_init(&piece, 1 << 20);
+    if (tokenizer_token_bytes(a->tokenizer, token, &piece, &ignored) != OK)
+        buf_clear(&piece);
+    jsonw_quote(&a->logprobs, buf_str(&piece), false);
     buf_printf(&a->logprobs, " %.4f", (double)logprob);
+    buf_release(&piece);
 }
 
 static void note_logprobs(struct answer *a, const struct token_info *t)
 {
-    note_logprob(a, tokenizer_piece(a->tokenizer, t->token), t->logprob);
+    note_logprob(a, t->token, t->logprob);
     for (int i = 0; i < t->n_top; i++) {
         buf_adds(&a->logprobs, i ? ", " : "  | ");
-        note_logprob(a, tokenizer_piece(a->tokenizer, t->top[i].token), t->top[i].logprob);
+        note_logprob(a, t->top[i].token, t->top[i].logprob);
     }
     buf_addc(&a->logprobs, '\n');
 }

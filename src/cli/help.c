@@ -14,6 +14,13 @@ static const char *const exits[][2] = {
     {"3", "a file breaks its format or uses what this build does not have"},
 };
 
+/* besides those that stand for an option */
+static const char *const environment[][2] = {
+    {"HEARTH_HOME", "where models and history live (default ~/.hearth)"},
+    {"HEARTH_CPU_DISABLE", "CPU features not to use, such as avx512f,avx2"},
+    {"HEARTH_DEBUG", "if set, tells on standard error what usually goes without saying"},
+};
+
 /* Wraps at 80 columns behind `indent` spaces; the cursor is at `column` when it starts. */
 static void wrapped(struct buf *out, const char *text, int indent, int column)
 {
@@ -93,6 +100,9 @@ void help_markdown(struct buf *out)
     buf_adds(out, "| exit code | meaning |\n|---|---|\n");
     for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
         buf_printf(out, "| %s | %s |\n", exits[i][0], exits[i][1]);
+    buf_adds(out, "\n| environment | |\n|---|---|\n");
+    for (size_t i = 0; i < sizeof environment / sizeof *environment; i++)
+        buf_printf(out, "| `%s` | %s |\n", environment[i][0], environment[i][1]);
     buf_adds(out, "\nErrors are one line on standard error: `hearth: what: found, expected`.\n");
     for (int i = 0; i < CMD_COUNT; i++) {
         const struct command_row *c = &command_rows[i];
@@ -159,6 +169,8 @@ void help_man(struct buf *out)
             roff(out, head.p ? head.p : "");
             buf_addc(out, '\n');
             roff(out, row->help);
+            if (row->env)
+                buf_printf(out, " ($%s)", row->env);
             buf_addc(out, '\n');
             buf_release(&head);
         }
@@ -166,9 +178,12 @@ void help_man(struct buf *out)
     buf_adds(out, ".SH EXIT STATUS\n");
     for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
         buf_printf(out, ".TP\n.B %s\n%s\n", exits[i][0], exits[i][1]);
-    buf_adds(out, ".SH ENVIRONMENT\n.TP\n.B HEARTH_HOME\nwhere models and history live (default "
-                  "~/.hearth)\n.TP\n.B HEARTH_CPU_DISABLE\nCPU features not to use, such as "
-                  "avx512f,avx2\n");
+    buf_adds(out, ".SH ENVIRONMENT\n");
+    for (size_t i = 0; i < sizeof environment / sizeof *environment; i++) {
+        buf_printf(out, ".TP\n.B %s\n", environment[i][0]);
+        roff(out, environment[i][1]);
+        buf_addc(out, '\n');
+    }
 }
 
 void help_completion_bash(struct buf *out)

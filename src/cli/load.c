@@ -109,6 +109,14 @@ static enum status open_model(struct loaded *l, const struct options *o, bool vo
     enum status s = model_resolve(o->args[0], &path, err);
     if (s != OK)
         return s;
+    if (o->quantize && !file_is_dir(path)) {
+        s = err_set(err, EUSAGE,
+                    "--quantize: '%s' is a file, expected a Hugging Face folder (files: 'hearth "
+                    "quantize')",
+                    o->args[0]);
+        free(path);
+        return s;
+    }
     mo.pool = l->pool;
     mo.progress = progress_update;
     mo.progress_ctx = &bar;
@@ -124,7 +132,7 @@ static enum status open_loras(struct loaded *l, const struct options *o, struct 
     l->loras = mem_array(o->lora.n, sizeof *l->loras);
     enum status s = scales && l->loras ? OK : err_set(err, ENOMEMORY, "--lora: no memory");
     for (size_t i = 0; s == OK && i < o->lora.n; i++) {
-        const char *text = o->lora.v[i], *eq = strrchr(text, '=');
+        const char *text = o->lora.v[i], *eq = file_exists(text) ? NULL : strrchr(text, '=');
         char *end = NULL, *path = mem_dup(text, eq ? (size_t)(eq - text) : strlen(text));
         scales[i] = eq ? strtof(eq + 1, &end) : 1.0f;
         if (!path)

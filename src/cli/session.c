@@ -93,7 +93,9 @@ enum status session_ask(struct session *s, struct str text, struct err *err)
     answer_finish(&a);
     if (st != OK && !s->o.raw)
         conversation_pop(&s->chat);
-    if (st == OK)
+    if (st == OK && a.usage.end == GEN_CANCELLED && a.text.n == 0)
+        conversation_pop(&s->chat); /* stopped before a word: as if never asked */
+    else if (st == OK)
         st = keep_answer(s, &a, err);
     if (s->o.raw)
         conversation_clear(&s->chat);

@@ -92,6 +92,23 @@ rc 3 "$hearth" generate "$llama" --prefix a --suffix b
 has "$err" 'no infill tokens$'
 rc 2 "$hearth" generate "$llama" --prompt a --quantize q9
 has "$err" "^hearth: --quantize: 'q9'"
+rc 2 "$hearth" generate "$llama" --prompt a --quantize q8_0
+has "$err" 'is a file, expected a Hugging Face folder'
+rc 0 "$hearth" generate "$data/golden/hf/qwen2" --tokens 5,6 -n 2 --quantize q8_0 --json
+
+# adapters, with a scale
+base=$data/golden/hf/llama2
+adapter=$data/golden/hf/llama2_lora
+rc 0 "$hearth" logits "$base" --tokens 1,5,9 --out "$tmp/b"
+rc 0 "$hearth" logits "$base" --tokens 1,5,9 --out "$tmp/b1" --lora "$adapter"
+rc 0 "$hearth" logits "$base" --tokens 1,5,9 --out "$tmp/b2" --lora "$adapter=1"
+rc 0 "$hearth" logits "$base" --tokens 1,5,9 --out "$tmp/b3" --lora "$adapter=0.5"
+cmp -s "$tmp/b" "$tmp/b1" && fail "logits: --lora changed nothing"
+cmp "$tmp/b1" "$tmp/b2" || fail "logits: a scale of 1 is not the default"
+cmp -s "$tmp/b1" "$tmp/b3" && fail "logits: a scale changed nothing"
+rc 2 "$hearth" logits "$base" --tokens 1 --out "$tmp/x" --lora "$adapter=much"
+has "$err" "^hearth: --lora: scale 'much', expected a number$"
+rc 1 "$hearth" logits "$base" --tokens 1 --out "$tmp/x" --lora "$tmp/none"
 
 # inspect
 rc 0 "$hearth" inspect "$llama" --json

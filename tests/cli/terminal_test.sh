@@ -145,6 +145,17 @@ see stopped
 end
 S
 
+# a model's text does not get to command the terminal: escape codes are left out there, not in a pipe
+in=$'\x1b'
+rc_in 0 "$hearth" tokenize "$llama" --no-special
+escape=(--logit-bias "${out//[!0-9]/}=1000" -n 3 --temp 0)
+rc 0 "$hearth" run "$llama" "${escape[@]}" hello
+same "$out" $'\x1b\x1b\x1b'
+play 0 "${escape[@]}" hello <<'S'
+end
+S
+grep -q $'\x1b' "$tmp/shown" && fail "an escape code of the model's reached the terminal"
+
 # a terminal that cannot be edited on gets plain lines
 TERM=dumb play 0 -n 4 <<'S'
 see >>> 
