@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "engine/model_int.h"
 #include "format/safetensors.h"
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -130,6 +131,26 @@ static enum status read_template_file(struct model *m, const char *dir, const ch
     return s;
 }
 
+/* additional_chat_templates/NAME.jinja, where transformers keeps the named ones. */
+static enum status read_more_templates(struct model *m, const char *dir, struct err *err)
+{
+    static const char folder[] = "additional_chat_templates";
+    char path[PATH_MAX_LEN];
+    enum status s = path_of(path, dir, folder, err);
+    DIR *d = s == OK ? opendir(path) : NULL;
+    for (struct dirent *e; d && s == OK && (e = readdir(d));) {
+        struct str name = str_from(e->d_name);
+        char file[512];
+        if (!str_ends(name, STR(".jinja")) || name.n > 255)
+            continue;
+        snprintf(file, sizeof file, "%s/%s", folder, e->d_name);
+        s = read_template_file(m, dir, file, str_slice(name, 0, name.n - 6), err);
+    }
+    if (d)
+        closedir(d);
+    return s;
+}
+
 static enum status read_tokenizer(struct model *m, const char *dir, struct err *err)
 {
     struct buf json, config;
@@ -147,6 +168,8 @@ static enum status read_tokenizer(struct model *m, const char *dir, struct err *
         s = read_config_templates(m, o, err);
     if (s == OK)
         s = read_template_file(m, dir, "chat_template.jinja", STR(""), err);
+    if (s == OK)
+        s = read_more_templates(m, dir, err);
     json_decref(o);
     buf_release(&json);
     buf_release(&config);

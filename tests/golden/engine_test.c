@@ -3,6 +3,7 @@
  * error that changes nothing. */
 #include "golden.h"
 #include "engine/engine_int.h"
+#include <malloc.h>
 
 static struct model *open_model(const char *fmt, const char *name)
 {
@@ -397,13 +398,44 @@ static void test_prefill_in_chunks(void **state)
     model_close(m);
 }
 
+/* The token loop stays away from the allocator (with an adapter on). */
+static void test_steps_do_not_allocate(void **state)
+{
+    (void)state;
+    struct err err;
+    struct model *m = open_model("hf/%s", "llama2");
+    struct lora *l;
+    char path[512];
+    float one = 1;
+    int32_t t[100];
+    long_tokens(t, 100, vocab_of(m));
+    assert_ok(lora_open(&l, m, golden_path(path, "hf/%s", "llama2_lora"), &err));
+    struct engine *e = open_engine(m, (struct engine_options){.n_threads = 2});
+    assert_ok(engine_set_loras(e, &l, &one, 1, &err));
+    int a, b;
+    assert_ok(engine_seq_new(e, &a, &err));
+    assert_ok(engine_seq_new(e, &b, &err));
+    feed(e, a, t, 1);
+    struct mallinfo2 before = mallinfo2();
+    feed(e, a, t, 100);
+    feed(e, b, t, 70);
+    for (int i = 0; i < 20; i++)
+        feed(e, a, t + i, 1);
+    struct mallinfo2 after = mallinfo2();
+    assert_int_equal(after.uordblks, before.uordblks);
+    assert_int_equal(after.hblkhd, before.hblkhd);
+    engine_free(e);
+    lora_close(l);
+    model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_determinism),       cmocka_unit_test(test_fork_and_truncate),
         cmocka_unit_test(test_full_cache),        cmocka_unit_test(test_shift),
         cmocka_unit_test(test_longrope),          cmocka_unit_test(test_dynamic_rope),
-        cmocka_unit_test(test_prefill_in_chunks),
+        cmocka_unit_test(test_prefill_in_chunks), cmocka_unit_test(test_steps_do_not_allocate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

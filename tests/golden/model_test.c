@@ -412,7 +412,16 @@ static void test_folders(void **state)
     char path[128];
     size_t n;
     write_folder(&(struct folder){.name = "plain", .shards = 1}, path);
+    char templates[200], file[256];
+    snprintf(templates, sizeof templates, "%s/additional_chat_templates", path);
+    assert_int_equal(mkdir(templates, 0700), 0);
+    snprintf(file, sizeof file, "%s/rag.jinja", templates);
+    write_file(file, "documents", 9);
+    snprintf(file, sizeof file, "%s/chat_template.jinja", path);
+    write_file(file, "plain", 5);
     assert_ok(model_open(&m, path, NULL, &err));
+    assert_true(str_is(model_chat_template(m, "rag"), "documents"));
+    assert_true(str_is(model_chat_template(m, NULL), "plain"));
     struct model_info info;
     model_info(m, &info);
     assert_true(str_is(info.name, "plain") && str_is(info.arch, "mixtral"));
