@@ -239,6 +239,7 @@ enum status sampling_from(struct sampler_params *p, const struct options *o, con
 {
     const struct model_defaults *d = model_defaults(m);
     const struct sampler_params *f = &sampler_defaults;
+    const double unsaid = (double)NAN;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     *p = *f;
@@ -246,20 +247,20 @@ enum status sampling_from(struct sampler_params *p, const struct options *o, con
     p->top_k = integer(o->top_k, d->top_k, f->top_k);
     p->top_p = number(o->top_p, d->top_p, f->top_p);
     p->min_p = number(o->min_p, d->min_p, f->min_p);
-    p->typical_p = number(o->typical, NAN, f->typical_p);
+    p->typical_p = number(o->typical, unsaid, f->typical_p);
     p->repetition_penalty = number(o->repeat_penalty, d->repetition_penalty, f->repetition_penalty);
-    p->presence_penalty = number(o->presence_penalty, NAN, f->presence_penalty);
-    p->frequency_penalty = number(o->frequency_penalty, NAN, f->frequency_penalty);
+    p->presence_penalty = number(o->presence_penalty, unsaid, f->presence_penalty);
+    p->frequency_penalty = number(o->frequency_penalty, unsaid, f->frequency_penalty);
     p->penalty_last_n = integer(o->repeat_last_n, -1, f->penalty_last_n);
-    p->dry_multiplier = number(o->dry_multiplier, NAN, f->dry_multiplier);
-    p->dry_base = number(o->dry_base, NAN, f->dry_base);
+    p->dry_multiplier = number(o->dry_multiplier, unsaid, f->dry_multiplier);
+    p->dry_base = number(o->dry_base, unsaid, f->dry_base);
     p->dry_allowed_length = integer(o->dry_allowed_length, -1, f->dry_allowed_length);
     p->dry_penalty_last_n = integer(o->dry_last_n, -1, f->dry_penalty_last_n);
-    p->xtc_probability = number(o->xtc_probability, NAN, f->xtc_probability);
-    p->xtc_threshold = number(o->xtc_threshold, NAN, f->xtc_threshold);
+    p->xtc_probability = number(o->xtc_probability, unsaid, f->xtc_probability);
+    p->xtc_threshold = number(o->xtc_threshold, unsaid, f->xtc_threshold);
     p->mirostat = (int)integer(o->mirostat, -1, f->mirostat);
-    p->mirostat_tau = number(o->mirostat_tau, NAN, f->mirostat_tau);
-    p->mirostat_eta = number(o->mirostat_eta, NAN, f->mirostat_eta);
+    p->mirostat_tau = number(o->mirostat_tau, unsaid, f->mirostat_tau);
+    p->mirostat_eta = number(o->mirostat_eta, unsaid, f->mirostat_eta);
     p->seed = (uint64_t)integer(o->seed, -1, now.tv_sec ^ (now.tv_nsec << 20));
     p->n_top = (int)integer(o->logprobs, -1, 0);
     enum status s = biases_from(p, o, err);

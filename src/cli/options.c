@@ -126,7 +126,7 @@ static void options_default(struct options *o)
         if (option_rows[i].type == OPT_INT)
             *(int64_t *)at = INT64_MIN;
         else if (option_rows[i].type == OPT_NUM)
-            *(double *)at = NAN;
+            *(double *)at = (double)NAN;
     }
 }
 
