@@ -134,7 +134,6 @@ static const struct {
     {"[\\p{P}\\$\\+<=>\\^~\\|]+", split_default_punct},
     {"\\s?\\p{L}+", split_letters},
     {"\\s?\\p{P}+", split_puncts},
-    {"\\s+$", split_trailing_space},
     {"[\xe4\xb8\x80-\xe9\xbe\xa5\xe0\xa0\x80-\xe4\xb8\x80\xea\xb0\x80-\xed\x9f\xbf]+",
      split_deepseek_cjk},
     {"[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+",
