@@ -156,7 +156,7 @@ struct tokenizer {
     int32_t byte_id[256];   /* a byte's token, -1: none */
     int32_t special[SPECIAL_COUNT];
     bool *is_end;
-    bool ignore_merges, byte_fallback, fuse_unk, space_splits, decode_lstrip, clean_up;
+    bool ignore_merges, byte_fallback, fuse_unk, space_splits, decode_lstrip;
     bool rank_by_id;        /* SPM without scores that differ: earlier pieces merge first */
     bool join_with_space;   /* no decoder: tokens are words */
     bool break_before[256]; /* space_splits: no piece has U+2581 behind this byte */
@@ -268,7 +268,6 @@ struct norm_stage {
     struct charsmap *charsmap;
     int form;                                      /* NORM_UNICODE: UTF8PROC_* options */
     bool prefix;                                   /* NORM_ESCAPE, NORM_SPM_SPACES */
-    bool graphemes;                                /* NORM_CHARSMAP: as Hugging Face applies it */
     bool merge_spaces;                             /* NORM_SPM_SPACES */
     bool left, right;                              /* NORM_STRIP */
     bool clean, chinese, strip_accents, lowercase; /* NORM_BERT */

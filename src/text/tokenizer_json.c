@@ -1,7 +1,8 @@
 /* tokenizer.json (Hugging Face tokenizers) with tokenizer_config.json beside it. The parts are in
  * tokenizer_json_*.c; this file puts them together and reads what the configuration says about
  * special tokens. A part of a kind that is not known is EUNSUPPORTED and named: a tokenizer that
- * skips one would be quietly wrong. */
+ * skips one would be quietly wrong. clean_up_tokenization_spaces is not applied: it drops spaces
+ * that the model wrote, and a stream could not be told from the whole text. */
 #include "text/tokenizer_json.h"
 #include <stdlib.h>
 
@@ -141,8 +142,6 @@ static enum status load(struct json_loader *l, const json_t *root, const json_t 
     s = json_post_processor(l, json_object_get(root, "post_processor"), config);
     if (s == OK)
         s = json_decoder(l, json_object_get(root, "decoder"), 0);
-    if (s == OK)
-        s = json_get_bool(config, "clean_up_tokenization_spaces", &t->clean_up, false, l->err);
     if (s == OK)
         s = tokenizer_find_roles(t, false, l->err);
     return s;

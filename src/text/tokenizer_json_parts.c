@@ -137,7 +137,7 @@ static int base64_digit(char c)
 
 static enum status norm_precompiled(struct json_loader *l, const json_t *part)
 {
-    struct norm_stage s = {.kind = NORM_CHARSMAP, .graphemes = true};
+    struct norm_stage s = {.kind = NORM_CHARSMAP};
     struct str text;
     enum status st = json_get_str(part, "precompiled_charsmap", &text, l->err);
     if (st != OK || !text.p || text.n == 0)
