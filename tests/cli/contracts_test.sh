@@ -90,6 +90,31 @@ rc 0 "$hearth" generate "$llama" --ctx 16 --prompt Hello -n -1 --ignore-eos
 rc 0 "$hearth" generate "$llama" --ctx 16 --prompt Hello -n 100 --ignore-eos --context-shift
 rc 3 "$hearth" generate "$llama" --prefix a --suffix b
 has "$err" 'no infill tokens$'
+# infill: <PRE> prefix <SUF> suffix <MID>, no space in front of the suffix (CodeLlama's tokenizer)
+cp -r "$data/golden/hf/llama2" "$tmp/infill"
+added=
+for row in '1:4:PRE' '2:5:SUF' '3:6:MID'; do
+    IFS=: read -r byte id name <<<"$row"
+    sed -i "s/\"<0x0$byte>\"/\"▁<$name>\"/" "$tmp/infill/tokenizer.json"
+    added+="{\"id\": $id, \"content\": \"▁<$name>\", \"single_word\": false, \"lstrip\": false, "
+    added+="\"rstrip\": false, \"normalized\": false, \"special\": true}, "
+done
+sed -i "s/\"added_tokens\": *\[/&$added/" "$tmp/infill/tokenizer.json"
+rc 0 "$hearth" generate "$tmp/infill" --prefix 'def f' --suffix 'return x' -n 6 --temp 0 --json
+infill=$(grep -oE '"tokens":\[[0-9,]+' <<<"$out")
+in='def f'
+rc_in 0 "$hearth" tokenize "$tmp/infill"
+prefix=${out//[\[\]]/}
+in='☺'
+rc_in 0 "$hearth" tokenize "$tmp/infill" --no-special
+mark=${out//[\[\]]/}
+in='☺return x'
+rc_in 0 "$hearth" tokenize "$tmp/infill" --no-special
+suffix=${out//[\[\]]/}
+rc 0 "$hearth" generate "$tmp/infill" -n 6 --temp 0 --json \
+    --tokens "1,4,${prefix#1,},5,${suffix#"$mark",},6"
+same "$infill" "$(grep -oE '"tokens":\[[0-9,]+' <<<"$out")"
+
 rc 2 "$hearth" generate "$llama" --prompt a --quantize q9
 has "$err" "^hearth: --quantize: 'q9'"
 rc 2 "$hearth" generate "$llama" --prompt a --quantize q8_0
