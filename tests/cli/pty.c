@@ -4,6 +4,7 @@
  *     see TEXT     waits until TEXT comes, counted from what the last `see` saw
  *     type TEXT    types it; \r is Enter, \xNN any byte
  *     signal       sends SIGINT to the command alone
+ *     pause        waits until the command has surely come to rest in a read
  *     end          waits for the command to leave
  *
  * Everything that was shown goes to standard output. Exits with the command's own code, 124 when
@@ -91,6 +92,8 @@ static int step(int fd, pid_t pid, char *line)
     }
     if (strcmp(line, "signal") == 0)
         return kill(pid, SIGINT) == 0;
+    if (strcmp(line, "pause") == 0)
+        return usleep(300000) == 0;
     if (strcmp(line, "end") == 0)
         return wait_for(fd, NULL);
     return line[0] == '#' || line[0] == 0;
