@@ -2,7 +2,8 @@
  * and follows the script, one step a line:
  *
  *     see TEXT     waits until TEXT comes, counted from what the last `see` saw
- *     type TEXT    types it; \r is Enter, \xNN any byte
+ *     type TEXT    types it, after a moment: libedit shows its prompt before it takes the terminal
+ *                  over; \r is Enter, \xNN any byte
  *     signal       sends SIGINT to the command alone
  *     pause        waits until the command has surely come to rest in a read
  *     end          waits for the command to leave
@@ -88,6 +89,7 @@ static int step(int fd, pid_t pid, char *line)
         return wait_for(fd, line + 4);
     if (strncmp(line, "type ", 5) == 0) {
         size_t n = unescape(line + 5);
+        usleep(100000);
         return write(fd, line + 5, n) == (ssize_t)n;
     }
     if (strcmp(line, "signal") == 0)
