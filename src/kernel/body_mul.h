@@ -13,7 +13,10 @@ enum {
     SPAN_GROUPS = SPAN_COLS / ACT_GROUP,
     SPAN_BLOCKS = SPAN_COLS / ACT_BLOCK,
     FEW_TOKENS = 16, /* tokens that share one unpacking of a row */
-    MAX_BLOCK_BYTES = 512,
+    FEW_ROWS = 8,    /* rows that share the loads of a group's activations; 1 up to 6 tokens */
+#ifndef ONE_AHEAD
+    ONE_AHEAD = 1024, /* bytes to prefetch ahead when one row is read at a time */
+#endif
 };
 #ifndef MANY_VECTORS /* a vec_*.h may choose the register tile */
 #define MANY_VECTORS 2
@@ -26,13 +29,17 @@ enum {
 #define MAGIC_BITS  0x4b400000
 #define MAGIC_FLOAT 12582912.0f
 
-/* The blocks of a group; a short last one is completed with zero blocks (scale 0). */
+/* The blocks of a group; a short last one is completed with zero blocks (scale 0). Asks for the
+ * bytes `ahead` of it: hardware follows one row, but not pieces of several rows in turn. */
 INLINE void load_tile(const struct qkind *k, tile_fn *tile, const uint8_t *row, int64_t group,
-                      int64_t cols, struct tile *t)
+                      int64_t cols, size_t ahead, struct tile *t)
 {
     size_t bytes = (size_t)(ACT_GROUP / k->block_cols) * k->block_bytes;
     const uint8_t *p = row + (size_t)group * bytes;
     int64_t left = cols - group * ACT_GROUP;
+    UNROLL
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const void *)((uintptr_t)p + ahead + i));
     if (left >= ACT_GROUP) {
         tile(p, t);
         return;
@@ -59,15 +66,10 @@ INLINE int offset_log2(const struct qkind *k)
     return k->is_signed && !VEC_DOT_SIGNED ? 7 : k->offset_log2;
 }
 
-/* lanes += one group of one token */
-INLINE vf few_add(const struct qkind *k, const struct tile *w, const struct act_group *g, vf lanes)
+/* lanes += one group of one token, from the integer sums over the halves of its blocks */
+INLINE vf add_lanes(const struct qkind *k, const struct tile *w, vi lo, vi hi,
+                    const struct act_group *g, vf lanes)
 {
-    vi lo = vi_set1(0), hi = vi_set1(0);
-    UNROLL
-    for (int c = 0; c < 4; c++) {
-        lo = dot_add(k, lo, w->u[c], vi_load(g->q[c]));
-        hi = dot_add(k, hi, w->u[4 + c], vi_load(g->q[4 + c]));
-    }
     int log2 = offset_log2(k);
     vf t;
     if (k->halves == 2) {
@@ -92,6 +94,34 @@ INLINE vf few_add(const struct qkind *k, const struct tile *w, const struct act_
     return lanes;
 }
 
+INLINE vf add_one(const struct qkind *k, const struct tile *w, const struct act_group *g, vf lanes)
+{
+    vi lo = vi_set1(0), hi = vi_set1(0);
+    UNROLL
+    for (int c = 0; c < 4; c++) {
+        lo = dot_add(k, lo, w->u[c], vi_load(g->q[c]));
+        hi = dot_add(k, hi, w->u[4 + c], vi_load(g->q[4 + c]));
+    }
+    return add_lanes(k, w, lo, hi, g, lanes);
+}
+
+/* two rows, which share the loads of the activations */
+INLINE void add_two(const struct qkind *k, const struct tile *wa, const struct tile *wb,
+                    const struct act_group *g, vf *a, vf *b)
+{
+    vi lo_a = vi_set1(0), hi_a = vi_set1(0), lo_b = vi_set1(0), hi_b = vi_set1(0);
+    UNROLL
+    for (int c = 0; c < 4; c++) {
+        vi x0 = vi_load(g->q[c]), x1 = vi_load(g->q[4 + c]);
+        lo_a = dot_add(k, lo_a, wa->u[c], x0);
+        lo_b = dot_add(k, lo_b, wb->u[c], x0);
+        hi_a = dot_add(k, hi_a, wa->u[4 + c], x1);
+        hi_b = dot_add(k, hi_b, wb->u[4 + c], x1);
+    }
+    *a = add_lanes(k, wa, lo_a, hi_a, g, *a);
+    *b = add_lanes(k, wb, lo_b, hi_b, g, *b);
+}
+
 INLINE float one_row(const struct qkind *k, tile_fn *tile, const uint8_t *row, int64_t cols,
                      int64_t groups, const struct act_group *g)
 {
@@ -100,30 +130,46 @@ INLINE float one_row(const struct qkind *k, tile_fn *tile, const uint8_t *row, i
         vf lanes = vf_set1(0);
         for (int64_t i = g0; i < groups && i < g0 + SPAN_GROUPS; i++) {
             struct tile w;
-            load_tile(k, tile, row, i, cols, &w);
-            lanes = few_add(k, &w, g + i, lanes);
+            load_tile(k, tile, row, i, cols, ONE_AHEAD, &w);
+            lanes = add_one(k, &w, g + i, lanes);
         }
         y += vf_sum(lanes);
     }
     return y;
 }
 
-/* n <= FEW_TOKENS tokens; y[t * y_stride] */
-INLINE void few_row(const struct qkind *k, tile_fn *tile, const uint8_t *row, int64_t cols,
-                    int64_t groups, const struct act_group *g, int n, float *y, int64_t y_stride)
+/* Up to FEW_ROWS rows from r and FEW_TOKENS tokens; y at the first of both. Group by group, so that
+ * the activations of a group stay in the first cache for all rows. */
+INLINE void few_rows(const struct qkind *k, tile_fn *tile, const struct mat *w, int64_t r, int rows,
+                     const struct acts *a, int64_t t0, int n, float *y, int64_t y_stride)
 {
-    vf lanes[FEW_TOKENS];
-    for (int64_t g0 = 0; g0 < groups || g0 == 0; g0 += SPAN_GROUPS) {
-        for (int t = 0; t < n; t++)
-            lanes[t] = vf_set1(0);
-        for (int64_t i = g0; i < groups && i < g0 + SPAN_GROUPS; i++) {
-            struct tile w;
-            load_tile(k, tile, row, i, cols, &w);
+    vf lanes[FEW_ROWS][FEW_TOKENS];
+    size_t ahead = rows == 1 ? ONE_AHEAD : (size_t)rows * w->row_bytes;
+    const struct act_group *g = a->g + t0 * a->groups;
+    for (int64_t g0 = 0; g0 < a->groups; g0 += SPAN_GROUPS) {
+        for (int i = 0; i < rows; i++)
             for (int t = 0; t < n; t++)
-                lanes[t] = few_add(k, &w, g + t * groups + i, lanes[t]);
+                lanes[i][t] = vf_set1(0);
+        for (int64_t j = g0; j < a->groups && j < g0 + SPAN_GROUPS; j++) {
+            for (int i = 0; i < rows; i += 2) {
+                const uint8_t *row = (const uint8_t *)w->data + (size_t)(r + i) * w->row_bytes;
+                struct tile w0, w1;
+                load_tile(k, tile, row, j, w->cols, ahead, &w0);
+                if (i + 1 < rows) {
+                    load_tile(k, tile, row + w->row_bytes, j, w->cols, ahead, &w1);
+                    for (int t = 0; t < n; t++)
+                        add_two(k, &w0, &w1, g + t * a->groups + j, &lanes[i][t], &lanes[i + 1][t]);
+                } else {
+                    for (int t = 0; t < n; t++)
+                        lanes[i][t] = add_one(k, &w0, g + t * a->groups + j, lanes[i][t]);
+                }
+            }
         }
-        for (int t = 0; t < n; t++)
-            y[t * y_stride] = (g0 ? y[t * y_stride] : 0) + vf_sum(lanes[t]);
+        for (int i = 0; i < rows; i++)
+            for (int t = 0; t < n; t++) {
+                float *out = y + t * y_stride + i;
+                *out = (g0 ? *out : 0) + vf_sum(lanes[i][t]);
+            }
     }
 }
 
@@ -146,7 +192,7 @@ INLINE void fill_panel(const struct qkind *k, tile_fn *tile, const struct mat *w
         for (int i = 0; i < n; i++) {
             struct tile t;
             load_tile(k, tile, (const uint8_t *)w->data + (size_t)(r + i) * w->row_bytes, g0 + g,
-                      w->cols, &t);
+                      w->cols, 16 * w->row_bytes, &t);
             UNROLL
             for (int c = 0; c < 8; c++)
                 u[c][i] = t.u[c];
@@ -332,13 +378,10 @@ INLINE void many_rows(const struct qkind *k, tile_fn *tile, const struct mat *w,
                            (const uint8_t *)w->data + (size_t)r * w->row_bytes, w->cols,           \
                            a->groups, a->g + t * a->groups);                                       \
     }                                                                                              \
-    static void few_##name(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a,      \
+    static void few_##name(const struct mat *w, int64_t r, int rows, const struct acts *a,         \
                            int64_t t, int n, float *y, int64_t y_stride)                           \
     {                                                                                              \
-        for (int64_t r = r0; r < r1; r++)                                                          \
-            few_row(&kind_##name, tile_##name,                                                     \
-                    (const uint8_t *)w->data + (size_t)r * w->row_bytes, w->cols, a->groups,       \
-                    a->g + t * a->groups, n, y + r, y_stride);                                     \
+        few_rows(&kind_##name, tile_##name, w, r, rows, a, t, n, y, y_stride);                     \
     }                                                                                              \
     static void many_##name(const struct mat *w, int64_t r, int rows, const struct acts *a,        \
                             int64_t t0, int64_t t1, float *y, int64_t y_stride)                    \
@@ -348,16 +391,18 @@ INLINE void many_rows(const struct qkind *k, tile_fn *tile, const struct mat *w,
     static void mul_##name(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a,      \
                            int64_t t0, int64_t t1, float *y, int64_t y_stride)                     \
     {                                                                                              \
-        if (t1 - t0 == 1) {                                                                        \
+        int64_t n = t1 - t0;                                                                       \
+        if (n == 1)                                                                                \
             one_##name(w, r0, r1, a, t0, y + t0 * y_stride);                                       \
-        } else if (t1 - t0 < MANY_FROM) {                                                          \
-            for (int64_t t = t0; t < t1; t += FEW_TOKENS)                                          \
-                few_##name(w, r0, r1, a, t, (int)(t1 - t < FEW_TOKENS ? t1 - t : FEW_TOKENS),      \
-                           y + t * y_stride, y_stride);                                            \
-        } else {                                                                                   \
-            for (int64_t r = r0; r < r1; r += MANY_VECTORS * 16)                                   \
-                many_##name(w, r, (int)(r1 - r < MANY_VECTORS * 16 ? r1 - r : MANY_VECTORS * 16),  \
-                            a, t0, t1, y, y_stride);                                               \
+        int step = n >= MANY_FROM ? MANY_VECTORS * 16 : n > 6 ? FEW_ROWS : 1;                      \
+        for (int64_t r = r0; r < r1 && n > 1; r += step) {                                         \
+            int rows = r1 - r < step ? (int)(r1 - r) : step;                                       \
+            if (n >= MANY_FROM)                                                                    \
+                many_##name(w, r, rows, a, t0, t1, y, y_stride);                                   \
+            else                                                                                   \
+                for (int64_t t = t0; t < t1; t += FEW_TOKENS)                                      \
+                    few_##name(w, r, rows, a, t, (int)(t1 - t < FEW_TOKENS ? t1 - t : FEW_TOKENS), \
+                               y + t * y_stride + r, y_stride);                                    \
         }                                                                                          \
     }
 QUANT_KINDS(INT_MUL)

@@ -68,8 +68,12 @@ static const struct {
 } tables[] = {
     {0, &kernel_ops_scalar},
 #if defined(__x86_64__)
+    {AVX2_BASE, &kernel_ops_avx2},
     {AVX512_BASE, &kernel_ops_avx512},
     {AVX512_BASE | AVX512VNNI, &kernel_ops_vnni},
+#elif defined(__aarch64__)
+    {NEON, &kernel_ops_neon},
+    {NEON | DOTPROD, &kernel_ops_dotprod},
 #endif
 };
 enum { N_TABLES = sizeof tables / sizeof tables[0] };

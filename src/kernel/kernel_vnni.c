@@ -1,4 +1,6 @@
 /* The table for AVX-512 with VNNI. */
+#include "kernel/tables.h"
+#if defined(__x86_64__)
 #include "kernel/vec_avx512.h"
 #include "kernel/body_rows.h"
 #include "kernel/body_acts.h"
@@ -6,7 +8,7 @@
 #include "kernel/tile.h"
 #include "kernel/tiles_avx512.h"
 #include "kernel/body_mul.h"
-#include "kernel/tables.h"
 
 #define TABLE kernel_ops_vnni
 #include "kernel/table.h"
+#endif

@@ -179,35 +179,62 @@ INLINE vi eight_twice(int a, int b, int c, int d, int e, int f, int g, int h)
     return _mm512_setr_epi32(a, b, c, d, e, f, g, h, a, b, c, d, e, f, g, h);
 }
 
-/* Eight chunks out of 128 bytes (32 dwords) of each super-block: lanes 0 .. 7 of u[c] are dwords
- * at[0 .. 7] + c of the first, lanes 8 .. 15 of the second. */
-INLINE void pick_128(const uint8_t *p, const uint8_t *q, __m256i at, vi u[8])
+/* Index tables are kept in memory: the compiler would otherwise rebuild them in the loop. */
+#define PAIR_OF(c, a, b, d, e, f, g, h, i)                                                         \
+    {                                                                                              \
+        a + c, b + c, d + c, e + c, f + c, g + c, h + c, i + c, a + c + 1, b + c + 1, d + c + 1,   \
+            e + c + 1, f + c + 1, g + c + 1, h + c + 1, i + c + 1                                  \
+    }
+#define PAIRS_OF(...)                                                                              \
+    {                                                                                              \
+        PAIR_OF(0, __VA_ARGS__), PAIR_OF(2, __VA_ARGS__), PAIR_OF(4, __VA_ARGS__),                 \
+            PAIR_OF(6, __VA_ARGS__)                                                                \
+    }
+#define EIGHT_OF(c, a, b, d, e, f, g, h, i, j)                                                     \
+    {                                                                                              \
+        a + c, b + c, d + c, e + c, f + c, g + c, h + c, i + c, j + a + c, j + b + c, j + d + c,   \
+            j + e + c, j + f + c, j + g + c, j + h + c, j + i + c                                  \
+    }
+#define EIGHTS_OF(...)                                                                             \
+    {                                                                                              \
+        EIGHT_OF(0, __VA_ARGS__), EIGHT_OF(1, __VA_ARGS__), EIGHT_OF(2, __VA_ARGS__),              \
+            EIGHT_OF(3, __VA_ARGS__), EIGHT_OF(4, __VA_ARGS__), EIGHT_OF(5, __VA_ARGS__),          \
+            EIGHT_OF(6, __VA_ARGS__), EIGHT_OF(7, __VA_ARGS__)                                     \
+    }
+/* first dwords of blocks 0 .. 7 in the 32 dwords of a super-block's low bits */
+static const _Alignas(64) int32_t nibble_pairs[4][16] = PAIRS_OF(0, 0, 8, 8, 16, 16, 24, 24);
+static const _Alignas(64) int32_t q6_pairs[4][16] = PAIRS_OF(0, 8, 0, 8, 16, 24, 16, 24);
+/* in 16 dwords of each of two super-blocks, in 8 */
+static const _Alignas(64) int32_t at_64[8][16] = EIGHTS_OF(0, 0, 0, 0, 8, 8, 8, 8, 16);
+static const _Alignas(64) int32_t d_at[16] = {0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2};
+static const _Alignas(64) int32_t dmin_at[16] = {1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3};
+static const _Alignas(64) int32_t at_32[8][16] = EIGHTS_OF(0, 0, 0, 0, 0, 0, 0, 0, 8);
+
+/* Eight chunks out of 128 bytes (32 dwords) of each super-block: lanes 0 .. 7 of u[c] come from the
+ * first, 8 .. 15 from the second. at[i] has the dwords of chunk 2i, then of chunk 2i + 1. */
+INLINE void pick_128(const uint8_t *p, const uint8_t *q, const int32_t at[4][16], vi u[8])
 {
     vi p0 = vi_load(p), p1 = vi_load(p + 64), q0 = vi_load(q), q1 = vi_load(q + 64);
-    vi index = _mm512_inserti64x4(_mm512_castsi256_si512(at),
-                                  _mm256_add_epi32(at, _mm256_set1_epi32(1)), 1);
     UNROLL
-    for (int c = 0; c < 8; c += 2) {
-        vi i = vi_add(index, vi_set1(c));
-        vi a = _mm512_permutex2var_epi32(p0, i, p1), b = _mm512_permutex2var_epi32(q0, i, q1);
-        u[c] = _mm512_shuffle_i64x2(a, b, 0x44);
-        u[c + 1] = _mm512_shuffle_i64x2(a, b, 0xee);
+    for (int i = 0; i < 4; i++) {
+        vi index = _mm512_load_si512(at[i]);
+        vi a = _mm512_permutex2var_epi32(p0, index, p1),
+           b = _mm512_permutex2var_epi32(q0, index, q1);
+        u[2 * i] = _mm512_shuffle_i64x2(a, b, 0x44);
+        u[2 * i + 1] = _mm512_shuffle_i64x2(a, b, 0xee);
     }
 }
 
 /* The same out of 64 bytes each: block b takes dword 8 * (b / 4) + c. */
 INLINE vi pick_64(vi p, vi q, int c)
 {
-    vi at = _mm512_setr_epi32(0, 0, 0, 0, 8, 8, 8, 8, 16, 16, 16, 16, 24, 24, 24, 24);
-    return _mm512_permutex2var_epi32(p, vi_add(at, vi_set1(c)), q);
+    return _mm512_permutex2var_epi32(p, _mm512_load_si512(at_64[c]), q);
 }
 
 /* Out of 32 bytes each, which all blocks share: dword c, rotated right by rot[lane]. */
 INLINE vi pick_32(vi both, int c, vi rot)
 {
-    vi at = eight_twice(0, 0, 0, 0, 0, 0, 0, 0);
-    at = _mm512_mask_set1_epi32(at, 0xff00, 8);
-    return _mm512_rorv_epi32(_mm512_permutexvar_epi32(vi_add(at, vi_set1(c)), both), rot);
+    return _mm512_rorv_epi32(_mm512_permutexvar_epi32(_mm512_load_si512(at_32[c]), both), rot);
 }
 
 INLINE vi load_two_32(const uint8_t *p, const uint8_t *q)
@@ -222,35 +249,36 @@ INLINE vi bits_of(vi mask, vi a, vi b)
     return _mm512_ternarylogic_epi32(mask, a, b, 0xca);
 }
 
-struct k4_scales {
-    uint64_t scale, min; /* eight bytes each */
-};
-
-INLINE struct k4_scales k4_scales(const uint8_t *s)
+INLINE __m256i load_two_16(const uint8_t *p, const uint8_t *q)
 {
-    uint32_t w0 = (uint32_t)get_i32(s), w1 = (uint32_t)get_i32(s + 4),
-             w2 = (uint32_t)get_i32(s + 8);
-    uint32_t s_hi = (w2 & 0x0f0f0f0f) | (w0 >> 2 & 0x30303030);
-    uint32_t m_hi = (w2 >> 4 & 0x0f0f0f0f) | (w1 >> 2 & 0x30303030);
-    return (struct k4_scales){(uint64_t)s_hi << 32 | (w0 & 0x3f3f3f3f),
-                              (uint64_t)m_hi << 32 | (w1 & 0x3f3f3f3f)};
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)),
+                                   _mm_loadu_si128((const __m128i *)q), 1);
 }
 
-/* ws and wm of Q4_K and Q5_K; p, q: the super-blocks */
+/* ws and wm of Q4_K and Q5_K; p, q: the super-blocks. Their 12 bytes of scales are dwords w0 w1 w2:
+ * four scales w0 & 63, four more (w2 & 15) | (w0 >> 2 & 48); minimums with w1 and w2 >> 4. */
 INLINE void tile_k4_scales(const uint8_t *p, const uint8_t *q, struct tile *t)
 {
-    struct k4_scales a = k4_scales(p + 4), b = k4_scales(q + 4);
-    __m128i scale = _mm_set_epi64x((long long)b.scale, (long long)a.scale);
-    __m128i min = _mm_set_epi64x((long long)b.min, (long long)a.min);
-    vf d = two_halves(p, q), dmin = two_halves(p + 2, q + 2);
-    t->ws[0] = vf_mul(d, vf_from_vi(_mm512_cvtepu8_epi32(scale)));
-    t->wm[0] = vf_mul(vf_sub(vf_set1(-0.0f), dmin), vf_from_vi(_mm512_cvtepu8_epi32(min)));
+    __m256i x = load_two_16(p + 4, q + 4);
+    __m256i a = _mm256_shuffle_epi32(x, 0x50), b = _mm256_shuffle_epi32(x, 0xaa);
+    a = _mm256_srlv_epi32(a, _mm256_setr_epi32(0, 2, 0, 2, 0, 2, 0, 2));
+    b = _mm256_srlv_epi32(b, _mm256_setr_epi32(0, 0, 0, 4, 0, 0, 0, 4));
+    a = _mm256_and_si256(a, _mm256_set1_epi64x(0x303030303f3f3f3f));
+    b = _mm256_and_si256(b, _mm256_set1_epi64x(0x0f0f0f0f00000000));
+    x = _mm256_permute4x64_epi64(_mm256_or_si256(a, b), 0xd8); /* scales, then minimums */
+    vi scale = _mm512_cvtepu8_epi32(_mm256_castsi256_si128(x));
+    vi min = _mm512_cvtepu8_epi32(_mm256_extracti128_si256(x, 1));
+    /* d and dmin of both */
+    vf d = _mm512_castps128_ps512(_mm_cvtph_ps(_mm_setr_epi32(get_i32(p), get_i32(q), 0, 0)));
+    t->ws[0] = vf_mul(_mm512_permutexvar_ps(_mm512_load_si512(d_at), d), vf_from_vi(scale));
+    vf dmin = _mm512_permutexvar_ps(_mm512_load_si512(dmin_at), d);
+    t->wm[0] = vf_mul(vf_sub(vf_set1(-0.0f), dmin), vf_from_vi(min));
 }
 
 INLINE void pick_k4_nibbles(const uint8_t *p, const uint8_t *q, vi u[8])
 {
     vi shift = eight_twice(0, 4, 0, 4, 0, 4, 0, 4);
-    pick_128(p, q, _mm256_setr_epi32(0, 0, 8, 8, 16, 16, 24, 24), u);
+    pick_128(p, q, nibble_pairs, u);
     UNROLL
     for (int c = 0; c < 8; c++)
         u[c] = _mm512_srlv_epi32(u[c], shift);
@@ -286,18 +314,12 @@ INLINE void tile_pair_scales(vf d, __m256i scales, struct tile *t)
     t->ws[1] = vf_mul(d, vf_from_vi(_mm512_srai_epi32(pairs, 16)));
 }
 
-INLINE __m256i load_two_16(const uint8_t *p, const uint8_t *q)
-{
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)),
-                                   _mm_loadu_si128((const __m128i *)q), 1);
-}
-
 INLINE void tile_q6_k(const uint8_t *p, struct tile *t)
 {
     const uint8_t *q = p + 210;
     vi shift = eight_twice(0, 0, 4, 4, 0, 0, 4, 4), rot = eight_twice(28, 30, 0, 2, 28, 30, 0, 2);
     vi high_p = vi_load(p + 128), high_q = vi_load(q + 128);
-    pick_128(p, q, _mm256_setr_epi32(0, 8, 0, 8, 16, 24, 16, 24), t->u);
+    pick_128(p, q, q6_pairs, t->u);
     UNROLL
     for (int c = 0; c < 8; c++) {
         vi low = _mm512_srlv_epi32(t->u[c], shift);

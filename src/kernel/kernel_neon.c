@@ -1,0 +1,14 @@
+/* The table for AArch64 without the dot product instructions. */
+#include "kernel/tables.h"
+#if defined(__aarch64__)
+#include "kernel/vec_neon.h"
+#include "kernel/body_rows.h"
+#include "kernel/body_acts.h"
+#include "kernel/body_float.h"
+#include "kernel/tile.h"
+#include "kernel/tiles_rows.h"
+#include "kernel/body_mul.h"
+
+#define TABLE kernel_ops_neon
+#include "kernel/table.h"
+#endif
