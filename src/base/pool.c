@@ -15,6 +15,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,16 +182,24 @@ enum status pool_new(struct pool **out, int n_threads, struct err *err)
     p->n_threads = 1;
     atomic_store(&p->state, CLOSED);
     p->workers = mem_array((size_t)n_threads, sizeof *p->workers);
-    for (int i = 1; p->workers && i < n_threads; i++) {
+    /* signals go to the threads that wait for them: a Ctrl-C taken by a worker would not break the
+     * owner's read */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = 0;
+    for (int i = 1; p->workers && rc == 0 && i < n_threads; i++) {
         struct worker *w = &p->workers[i];
         *w = (struct worker){.pool = p, .index = i};
-        int rc = pthread_create(&w->thread, NULL, worker_main, w);
-        if (rc != 0) {
-            pool_free(p);
-            return err_set(err, EFAIL, "threads: cannot start thread %d of %d: %s", i + 1,
-                           n_threads, strerror(rc));
-        }
-        p->n_threads++;
+        rc = pthread_create(&w->thread, NULL, worker_main, w);
+        p->n_threads += rc == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        err_set(err, EFAIL, "threads: cannot start thread %d of %d: %s", p->n_threads + 1,
+                n_threads, strerror(rc));
+        pool_free(p);
+        return EFAIL;
     }
     if (!p->workers) {
         pool_free(p);
