@@ -2,14 +2,13 @@
  * and follows the script, one step a line:
  *
  *     see TEXT     waits until TEXT comes, counted from what the last `see` saw
- *     type TEXT    types it, after a moment: libedit shows its prompt before it takes the terminal
- *                  over; \r is Enter, \xNN any byte
+ *     more N       waits until N more bytes have come than the last `see` saw
+ *     type TEXT    types it; \r is Enter, \xNN any byte
  *     signal       sends SIGINT to the command alone
- *     pause        waits until the command has surely come to rest in a read
  *     end          waits for the command to leave
  *
  * Everything that was shown goes to standard output. Exits with the command's own code, 124 when
- * something did not come within ten seconds (of the real program's time: sanitizers are slow). */
+ * something did not come within half a minute (sanitizers are slow). */
 #include <errno.h>
 #include <poll.h>
 #include <pty.h>
@@ -64,6 +63,17 @@ static int wait_for(int fd, const char *text)
     return 0;
 }
 
+static int wait_more(int fd, size_t n)
+{
+    for (long start = now_ms(); now_ms() - start < PATIENCE_MS;) {
+        if (n_shown - n_seen >= n)
+            return 1;
+        if (!take_in(fd, 100))
+            return 0;
+    }
+    return 0;
+}
+
 /* \r and \xNN in place */
 static size_t unescape(char *s)
 {
@@ -87,15 +97,14 @@ static int step(int fd, pid_t pid, char *line)
     line[strcspn(line, "\n")] = 0;
     if (strncmp(line, "see ", 4) == 0)
         return wait_for(fd, line + 4);
+    if (strncmp(line, "more ", 5) == 0)
+        return wait_more(fd, strtoul(line + 5, NULL, 10));
     if (strncmp(line, "type ", 5) == 0) {
         size_t n = unescape(line + 5);
-        usleep(100000);
         return write(fd, line + 5, n) == (ssize_t)n;
     }
     if (strcmp(line, "signal") == 0)
         return kill(pid, SIGINT) == 0;
-    if (strcmp(line, "pause") == 0)
-        return usleep(300000) == 0;
     if (strcmp(line, "end") == 0)
         return wait_for(fd, NULL);
     return line[0] == '#' || line[0] == 0;
@@ -122,10 +131,18 @@ int main(int argc, char **argv)
             printf("\npty: gave up at: %s\n", line);
     }
     fclose(script);
+    for (int i = 0; !good && pid > 0 && i < 50 &&
+                    waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) == 0;
+         i++)
+        usleep(10000);
     if (!good && pid > 0)
         kill(pid, SIGKILL);
     close(fd);
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || !good)
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
         return 124;
+    if (!good) {
+        printf("pty: the command's status was %d\n", status);
+        return 124;
+    }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
