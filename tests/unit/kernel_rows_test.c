@@ -88,7 +88,7 @@ static void softmax_is_right(void **state)
     for (int k = 1; k < N_LENGTHS; k++) {
         int64_t n = lengths[k];
         float x[MAX_N], y[MAX_N];
-        double top = -INFINITY, sum = 0;
+        double top = (double)-INFINITY, sum = 0;
         for (int i = 0; i < n; i++) {
             x[i] = y[i] = uniform(&r, -60, 30);
             top = fmax(top, (double)x[i]);
