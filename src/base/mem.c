@@ -18,7 +18,13 @@ void *mem_resize(void *p, size_t n, size_t size)
 
 /* Anonymous maps come zeroed and page-aligned from the kernel, so large blocks cost nothing until
  * they are touched; below 4 MB the heap is cheaper. */
-enum { HUGE_FROM = 4 << 20 };
+enum { HUGE_FROM = 4 << 20, HUGE_PAGE = 2 << 20, PAGE = 64 << 10 /* the largest there is */ };
+
+/* Bytes that a map of n takes: whole pages, whatever their size here. */
+static size_t map_bytes(size_t n)
+{
+    return (n + PAGE - 1) & ~(size_t)(PAGE - 1);
+}
 
 void *mem_aligned(size_t n)
 {
@@ -27,13 +33,24 @@ void *mem_aligned(size_t n)
         return NULL;
     bytes &= ~(size_t)63;
     if (bytes >= HUGE_FROM) {
-        void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        size_t span;
+        if (!size_add(bytes, HUGE_PAGE + PAGE, &span))
+            return NULL;
+        size_t used = map_bytes(bytes);
+        span = used + HUGE_PAGE;
+        char *p = mmap(NULL, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED)
             return NULL;
+        /* only a range that starts on a huge page's border can be made of them: cut the rest off */
+        char *at = (char *)(((uintptr_t)p + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+        if (at > p)
+            munmap(p, (size_t)(at - p));
+        if (p + span > at + used)
+            munmap(at + used, (size_t)(p + span - (at + used)));
 #ifdef MADV_HUGEPAGE
-        madvise(p, bytes, MADV_HUGEPAGE);
+        madvise(at, bytes, MADV_HUGEPAGE);
 #endif
-        return p;
+        return at;
     }
     void *p = aligned_alloc(64, bytes ? bytes : 64);
     if (p)
@@ -45,7 +62,7 @@ void mem_aligned_free(void *p, size_t n)
 {
     size_t bytes = (n + 63) & ~(size_t)63;
     if (p && bytes >= HUGE_FROM)
-        munmap(p, bytes);
+        munmap(p, map_bytes(bytes));
     else
         free(p);
 }

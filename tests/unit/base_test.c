@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/jsonw.h"
+#include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
 #include "base/utf8.h"
@@ -47,6 +48,22 @@ static void arena_keeps_its_ceiling(void **state)
     assert_null(arena_alloc(&a, 1 << 20));
     assert_null(arena_array(&a, SIZE_MAX / 2, 3));
     arena_release(&a);
+}
+
+static void large_blocks_start_on_huge_pages(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 100, 4 << 20, (4 << 20) + 1, 9 << 20};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *p = mem_aligned(sizes[i]);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % (sizes[i] >= 4 << 20 ? 2 << 20 : 64), 0);
+        for (size_t k = 0; k < sizes[i]; k++)
+            assert_int_equal(p[k], 0);
+        memset(p, 0xff, sizes[i]);
+        mem_aligned_free(p, sizes[i]);
+    }
+    assert_null(mem_aligned(SIZE_MAX - 100));
 }
 
 static void utf8_rejects_what_rfc_3629_rejects(void **state)
@@ -213,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buf_keeps_its_ceiling),
         cmocka_unit_test(arena_keeps_its_ceiling),
+        cmocka_unit_test(large_blocks_start_on_huge_pages),
         cmocka_unit_test(utf8_rejects_what_rfc_3629_rejects),
         cmocka_unit_test(written_json_reads_back),
         cmocka_unit_test(a_file_is_written_whole_or_not_at_all),
