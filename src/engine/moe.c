@@ -66,15 +66,13 @@ static void gather(void *ctx, int worker, int64_t t0, int64_t t1)
     const struct moe_phase *ph = ctx;
     struct engine *e = ph->e;
     const struct hparams *hp = &e->m->hp;
-    size_t groups = (size_t)e->norm_acts.groups;
     for (int64_t t = t0; t < t1; t++)
         for (int64_t i = 0; i < hp->n_experts_used; i++) {
             int64_t slot = e->moe.slot[t * hp->n_experts_used + i];
             memcpy(e->moe.in_x + slot * hp->n_embd, e->norm + t * hp->n_embd,
                    (size_t)hp->n_embd * sizeof *e->norm);
             if (!e->exact)
-                memcpy(e->moe.in.g + (size_t)slot * groups, e->norm_acts.g + (size_t)t * groups,
-                       groups * sizeof *e->norm_acts.g);
+                acts_copy(&e->moe.in, slot, &e->norm_acts, t);
         }
 }
 

@@ -45,13 +45,27 @@ static void group_sums(struct act_group *g)
     vf_store(g->fsum_hi, vf_mul(s, vf_from_vi(hi)));
 }
 
+/* A finished group into slot t of its tile. */
+static void tile_group(const struct act_group *g, int i, struct act_tile *tile, int t)
+{
+    for (int j = 0; j < ACT_LANES; j++) {
+        int b = tile_block(i, j);
+        for (int c = 0; c < 8; c++)
+            memcpy(tile->q[b][c][t], g->q[c][j], 4);
+        tile->scale[b][t] = g->scale[j];
+        tile->sum_lo[b][t] = g->sum_lo[j];
+        tile->sum_hi[b][t] = g->sum_hi[j];
+    }
+}
+
 static void acts_quantize(struct acts *a, int64_t t0, int64_t t1)
 {
     for (int64_t t = t0; t < t1; t++) {
         const float *x = a->x + t * a->x_stride;
-        struct act_group *g = a->g + t * a->groups;
-        for (int64_t k0 = 0; k0 < a->cols; k0 += ACT_GROUP, g++) {
-            int64_t left = a->cols - k0;
+        struct act_tile *tiles = a->tile + t / TILE_TOKENS * a->spans;
+        for (int64_t i = 0; i < a->groups; i++) {
+            struct act_group *g = a->g + t * a->groups + i;
+            int64_t k0 = i * ACT_GROUP, left = a->cols - k0;
             if (left < ACT_GROUP)
                 memset(g, 0, sizeof *g);
             for (int j = 0; j < ACT_LANES && left > 0; j++, left -= ACT_BLOCK) {
@@ -66,6 +80,7 @@ static void acts_quantize(struct acts *a, int64_t t0, int64_t t1)
                     memcpy(g->q[c][j], q + 4 * c, 4);
             }
             group_sums(g);
+            tile_group(g, (int)(i % SPAN_GROUPS), &tiles[i / SPAN_GROUPS], (int)(t % TILE_TOKENS));
         }
     }
 }

@@ -45,7 +45,10 @@ enum {
     ACT_BLOCK = 32,                    /* columns that share an activation scale */
     ACT_LANES = 16,                    /* blocks in a group */
     ACT_GROUP = ACT_BLOCK * ACT_LANES, /* columns in a group */
-    SPAN_COLS = 4 * ACT_GROUP,         /* columns summed in lanes before lanes are added */
+    SPAN_GROUPS = 4,
+    SPAN_COLS = SPAN_GROUPS * ACT_GROUP, /* columns summed in lanes before lanes are added */
+    SPAN_BLOCKS = SPAN_COLS / ACT_BLOCK,
+    TILE_TOKENS = 6, /* tokens of an act_tile */
 };
 
 /* 512 activations of one token, rounded: x is about q * scale. Dword (c, j) of q holds columns
@@ -59,13 +62,36 @@ struct act_group {
     float fsum[ACT_LANES], fsum_lo[ACT_LANES], fsum_hi[ACT_LANES]; /* scale * sum */
 };
 
+/* The same numbers of a span of TILE_TOKENS tokens, as the product with many tokens reads them: from
+ * one end to the other, one dword of a token at a time. Block g * ACT_LANES + j of the span is at
+ * tile_block(g, j). A tile's last tokens may be missing: their slots hold anything. */
+struct act_tile {
+    int8_t q[SPAN_BLOCKS][8][TILE_TOKENS][4];
+    float scale[SPAN_BLOCKS][TILE_TOKENS];
+    int32_t sum_lo[SPAN_BLOCKS][TILE_TOKENS], sum_hi[SPAN_BLOCKS][TILE_TOKENS];
+};
+
+/* Lanes are added j and j + 8 first, then 4, 2, 1 apart. In this order of places (the bits of j in
+ * reverse; its own inverse) neighbours are added first. */
+static inline int lane_place(int j)
+{
+    return (j & 1) << 3 | (j & 2) << 1 | (j & 4) >> 1 | j >> 3;
+}
+
+static inline int tile_block(int g, int j)
+{
+    return lane_place(j) * SPAN_GROUPS + g;
+}
+
 /* Activations (n, cols), prepared once and multiplied with several matrices. */
 struct acts {
     int64_t n, cols;
     const float *x; /* (n, cols), rows x_stride floats apart; borrowed */
     int64_t x_stride;
     int64_t groups;      /* ceil(cols / ACT_GROUP) */
+    int64_t spans;       /* ceil(cols / SPAN_COLS) */
     struct act_group *g; /* (n, groups) */
+    struct act_tile *tile; /* (ceil(n / TILE_TOKENS), spans) */
 };
 
 enum kv_type { KV_F16, KV_F32, KV_Q8 }; /* element type of the KV cache */
@@ -73,7 +99,7 @@ enum kv_type { KV_F16, KV_F32, KV_Q8 }; /* element type of the KV cache */
 struct kernel_ops {
     const char *isa;
 
-    /* Fills a->g for rows [t0, t1). */
+    /* Fills a->g and a->tile for rows [t0, t1). */
     void (*acts_quantize)(struct acts *a, int64_t t0, int64_t t1);
 
     /* y[t * y_stride + r] = sum_k w[r][k] * a[t][k] for r in [r0, r1), all t in [t0, t1).
@@ -136,6 +162,9 @@ const struct kernel_ops *kernel_ops_at(int i);
 
 /* Names of the detected (and not disabled) CPU features, "avx2 fma f16c avx512f ...". */
 const char *kernel_cpu_features(void);
+
+/* Row `to` of dst becomes row `from` of src, as acts_quantize prepared it; the same columns. */
+void acts_copy(struct acts *dst, int64_t to, const struct acts *src, int64_t from);
 
 /* Bytes and layout of prepared activations inside one caller-provided, 64-byte aligned block.
  * acts_bytes is SIZE_MAX when the size overflows. */

@@ -7,14 +7,44 @@ INLINE void tile_scale(struct tile *t, vf ws)
     t->ws[0] = ws;
 }
 
-/* 16 halves, `stride` bytes apart */
+/* Where word j of 16 lies, s bytes apart from byte `off` on, when 16 * s bytes are read as 64-byte
+ * vectors of which the last one ends with them: the vector's number and the word in it. */
+INLINE int vector_of(int s, int off, int j)
+{
+    int n = (s * j + off) / 64, whole = 16 * s / 64;
+    return n < whole ? n : whole;
+}
+INLINE int word_of(int s, int off, int j)
+{
+    int n = vector_of(s, off, j), whole = 16 * s / 64;
+    return (s * j + off - (n < whole ? 64 * n : 16 * s - 64)) / 2;
+}
+
+/* 16 words, s bytes apart from byte `off` on. Each is in another place of its vector (true for the
+ * s and off used here), so that masked loads put all into one. */
+INLINE __m256i words_at(const uint8_t *p, int s, int off)
+{
+    vi z = _mm512_setzero_si512();
+    int whole = 16 * s / 64;
+    UNROLL
+    for (int n = 0; n <= whole; n++) {
+        __mmask32 mask = 0;
+        UNROLL
+        for (int j = 0; j < 16; j++)
+            mask |= (__mmask32)(vector_of(s, off, j) == n) << word_of(s, off, j);
+        z = _mm512_mask_loadu_epi16(z, mask, p + (n < whole ? 64 * n : 16 * s - 64));
+    }
+#define W(j) (short)word_of(s, off, j)
+    __m256i at = _mm256_setr_epi16(W(0), W(1), W(2), W(3), W(4), W(5), W(6), W(7), W(8), W(9),
+                                   W(10), W(11), W(12), W(13), W(14), W(15));
+#undef W
+    return _mm512_castsi512_si256(_mm512_permutexvar_epi16(_mm512_castsi256_si512(at), z));
+}
+
+/* 16 halves, `s` bytes apart */
 INLINE vf halves_at(const uint8_t *p, int s)
 {
-#define H(i) (short)get_u16(p + (i)*s)
-    __m256i h = _mm256_setr_epi16(H(0), H(1), H(2), H(3), H(4), H(5), H(6), H(7), H(8), H(9), H(10),
-                                  H(11), H(12), H(13), H(14), H(15));
-#undef H
-    return _mm512_cvtph_ps(h);
+    return _mm512_cvtph_ps(words_at(p, s, 0));
 }
 
 INLINE int32_t get_i32(const uint8_t *p)
@@ -108,11 +138,11 @@ INLINE void tile_q4_0(const uint8_t *p, struct tile *t)
 
 INLINE void tile_q4_1(const uint8_t *p, struct tile *t)
 {
-    vi x[4], dm = dwords_at(p, 20);
+    vi x[4];
     dwords_of(p + 4, 20, x);
     split_nibbles(x, t->u);
-    tile_scale(t, low_halves(dm));
-    t->wm[0] = high_halves(dm);
+    tile_scale(t, halves_at(p, 20));
+    t->wm[0] = _mm512_cvtph_ps(words_at(p, 20, 2));
 }
 
 INLINE void tile_q5_0(const uint8_t *p, struct tile *t)
@@ -120,7 +150,9 @@ INLINE void tile_q5_0(const uint8_t *p, struct tile *t)
     vi x[4];
     dwords_of(p + 6, 22, x);
     split_nibbles(x, t->u);
-    add_fifth_bits(dwords_at(p + 2, 22), t->u);
+    vi low = _mm512_cvtepu16_epi32(words_at(p, 22, 2));
+    vi high = _mm512_cvtepu16_epi32(words_at(p, 22, 4));
+    add_fifth_bits(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)), t->u);
     tile_scale(t, halves_at(p, 22));
 }
 

@@ -7,10 +7,9 @@
 #define INLINE         static inline __attribute__((always_inline))
 #define VEC_NAME       "avx2"
 #define VEC_DOT_SIGNED 1
-/* 16 registers: a tile of 16 rows by 4 tokens */
+/* 16 registers: a tile of 16 rows by 6 tokens */
 #define MANY_VECTORS 1
-#define MANY_TOKENS  4
-#define MANY_FROM    12
+#define MANY_FROM    24
 
 typedef struct {
     __m256 a, b;
@@ -117,6 +116,7 @@ INLINE vi vi_load(const void *p)
     const __m256i *q = p;
     return (vi){_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)};
 }
+#define vi_load_once vi_load
 INLINE void vi_store(void *p, vi x)
 {
     __m256i *q = p;

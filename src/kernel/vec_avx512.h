@@ -110,6 +110,13 @@ INLINE vi vi_load(const void *p)
 {
     return _mm512_loadu_si512(p);
 }
+/* a load that stays one: compilers repeat a vi_load as the operand of each instruction using it */
+INLINE vi vi_load_once(const void *p)
+{
+    vi x = _mm512_loadu_si512(p);
+    __asm__("" : "+v"(x));
+    return x;
+}
 INLINE void vi_store(void *p, vi a)
 {
     _mm512_storeu_si512(p, a);

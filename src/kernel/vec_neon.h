@@ -12,10 +12,9 @@
 #else
 #define VEC_NAME "neon"
 #endif
-/* 32 registers: a tile of 16 rows by 4 tokens */
+/* 32 registers: a tile of 16 rows by 6 tokens */
 #define MANY_VECTORS 1
-#define MANY_TOKENS  4
-#define MANY_FROM    12
+#define MANY_FROM    24
 
 typedef float32x4x4_t vf;
 typedef int32x4x4_t vi;
@@ -58,6 +57,7 @@ INLINE vf vf_add(vf x, vf y){FOUR(vf, vaddq_f32(x.val[i], y.val[i]))} INLINE vf
     const uint8_t *b = p;
     FOUR(vi, vreinterpretq_s32_u8(vld1q_u8(b + 16 * i)))
 }
+#define vi_load_once vi_load
 INLINE void vi_store(void *p, vi x)
 {
     uint8_t *b = p;

@@ -266,7 +266,10 @@ static void sizes_that_overflow_are_refused(void **state)
     assert_true(acts_bytes(INT64_MAX, INT64_MAX) == SIZE_MAX);
     assert_true(acts_bytes(INT64_MAX / 2, 1) == SIZE_MAX);
     assert_true(acts_bytes(-1, 32) == SIZE_MAX);
-    assert_int_equal(acts_bytes(3, 513), 3 * 2 * sizeof(struct act_group));
+    assert_int_equal(acts_bytes(3, 513),
+                     3 * 2 * sizeof(struct act_group) + sizeof(struct act_tile));
+    assert_int_equal(acts_bytes(TILE_TOKENS + 1, SPAN_COLS + 1),
+                     (TILE_TOKENS + 1) * 5 * sizeof(struct act_group) + 4 * sizeof(struct act_tile));
 }
 
 int main(void)
