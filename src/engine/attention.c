@@ -15,35 +15,32 @@ struct attn_phase {
     int64_t heads; /* query heads in a piece; divides the group */
 };
 
-/* Per worker: scores of a page, then ATTN_ROWS * group log-sums and accumulators. */
+/* Per worker: a page's keys and values as floats, scores of a page for each head, then ATTN_ROWS *
+ * group log-sums and accumulators. */
 size_t engine_worker_floats(const struct hparams *hp)
 {
-    int64_t lanes = ATTN_ROWS * (hp->n_heads / hp->n_kv_heads);
-    int64_t n = KV_PAGE + lanes * (1 + hp->head_dim);
+    int64_t group = hp->n_heads / hp->n_kv_heads, lanes = ATTN_ROWS * group;
+    int64_t n = KV_PAGE * (2 * hp->head_dim + group) + lanes * (1 + hp->head_dim);
     return (size_t)((n + 15) & ~(int64_t)15);
 }
 
-/* One (row, head) meets positions [lo, hi) of a page. */
-static void meet_page(const struct engine *e, const float *q, const unsigned char *keys,
-                      const unsigned char *values, int64_t n, float *scores, float *lse, float *acc)
+/* Softmax over the n scores of a page, merged with what (row, head) has met before: the accumulator
+ * is scaled, the scores become the weights of the page's values. */
+static void merge_page(const struct engine *e, float *scores, int64_t n, float *lse, float *acc)
 {
     const struct hparams *hp = &e->m->hp;
-    const struct kernel_ops *k = e->k;
-    size_t row = e->kv.row_bytes;
-    k->kv_scores[e->kv.type](scores, q, keys, row, n, hp->head_dim, hp->attn_scale);
     if (hp->attn_softcap > 0)
-        k->softcap(scores, hp->attn_softcap, n);
-    float page = k->softmax(scores, n);
+        e->k->softcap(scores, hp->attn_softcap, n);
+    float page = e->k->softmax(scores, n);
     if (*lse == -INFINITY) {
         *lse = page;
-    } else {
-        double a = (double)*lse, b = (double)page, top = a > b ? a : b;
-        double sum = top + log(exp(a - top) + exp(b - top));
-        k->scale(acc, (float)exp(a - sum), hp->head_dim);
-        k->scale(scores, (float)exp(b - sum), n);
-        *lse = (float)sum;
+        return;
     }
-    k->kv_mix[e->kv.type](acc, scores, values, row, n, hp->head_dim);
+    double a = (double)*lse, b = (double)page, top = a > b ? a : b;
+    double sum = top + log(exp(a - top) + exp(b - top));
+    e->k->scale(acc, (float)exp(a - sum), hp->head_dim);
+    e->k->scale(scores, (float)exp(b - sum), n);
+    *lse = (float)sum;
 }
 
 static void attend(struct engine *e, const struct attn_phase *ph, const struct attn_job *job,
@@ -56,23 +53,33 @@ static void attend(struct engine *e, const struct attn_phase *ph, const struct a
     int64_t window = hp->layer[ph->layer] & LAYER_WINDOW ? hp->window : 0;
     int64_t first = window && rows[0].pos >= window ? rows[0].pos - window + 1 : 0;
     int64_t last = rows[job->n - 1].pos;
-    float *scores = scratch, *lse = scratch + KV_PAGE, *acc = lse + job->n * ph->heads;
+    float *keys = scratch, *values = keys + KV_PAGE * dim, *scores = values + KV_PAGE * dim;
+    float *lse = scores + KV_PAGE * ph->heads, *acc = lse + job->n * ph->heads;
     for (int64_t i = 0; i < job->n * ph->heads; i++)
         lse[i] = -INFINITY;
     memset(acc, 0, (size_t)(job->n * ph->heads * dim) * sizeof *acc);
     for (int64_t page = first / KV_PAGE; page <= last / KV_PAGE; page++) {
-        int64_t begin = page * KV_PAGE, end = begin + KV_PAGE;
+        int64_t begin = page * KV_PAGE, end = begin + KV_PAGE < last + 1 ? begin + KV_PAGE : last + 1;
+        int64_t from = first > begin ? first : begin;
+        e->k->kv_expand[e->kv.type](keys, kv_row(&e->kv, s, ph->layer, 0, kv_head, from),
+                                    e->kv.row_bytes, end - from, dim);
+        e->k->kv_expand[e->kv.type](values, kv_row(&e->kv, s, ph->layer, 1, kv_head, from),
+                                    e->kv.row_bytes, end - from, dim);
         for (int r = 0; r < job->n; r++) {
             int64_t pos = rows[r].pos, hi = pos + 1 < end ? pos + 1 : end;
             int64_t lo = window && pos - window + 1 > begin ? pos - window + 1 : begin;
             if (lo >= hi)
                 continue;
-            const unsigned char *keys = kv_row(&e->kv, s, ph->layer, 0, kv_head, lo);
-            const unsigned char *values = kv_row(&e->kv, s, ph->layer, 1, kv_head, lo);
-            for (int64_t h = 0; h < ph->heads; h++)
-                meet_page(e, e->q + (job->row + r) * hp_q_dim(hp) + (head + h) * dim, keys, values,
-                          hi - lo, scores, &lse[r * ph->heads + h],
-                          acc + (r * ph->heads + h) * dim);
+            const float *q = e->q + (job->row + r) * hp_q_dim(hp) + head * dim;
+            float *out = acc + r * ph->heads * dim;
+            for (int64_t h = 0; h < ph->heads; h++) {
+                e->k->attn_scores(scores + h * KV_PAGE, q + h * dim, keys + (lo - from) * dim, dim,
+                                  hi - lo, dim, hp->attn_scale);
+                merge_page(e, scores + h * KV_PAGE, hi - lo, &lse[r * ph->heads + h],
+                           out + h * dim);
+            }
+            e->k->attn_mix(out, dim, scores, KV_PAGE, ph->heads, values + (lo - from) * dim, dim,
+                           hi - lo, dim);
         }
     }
     for (int r = 0; r < job->n; r++)

@@ -132,15 +132,14 @@ static void attend(void *ctx, int worker, int64_t begin, int64_t end)
     const struct enc *e = ctx;
     int64_t d = e->hp->head_dim;
     float *scores = e->scores + worker * e->n;
-    size_t row_bytes = (size_t)e->n_embd * sizeof(float);
     for (int64_t i = begin; i < end; i++) {
         int64_t at = i / e->n * d, t = i % e->n;
         float *out = e->mix + t * e->n_embd + at;
-        e->ops->kv_scores[KV_F32](scores, e->q + t * e->n_embd + at, e->k + at, row_bytes, e->n, d,
+        e->ops->attn_scores(scores, e->q + t * e->n_embd + at, e->k + at, e->n_embd, e->n, d,
                                   e->hp->attn_scale);
         e->ops->softmax(scores, e->n);
         memset(out, 0, (size_t)d * sizeof *out);
-        e->ops->kv_mix[KV_F32](out, scores, e->v + at, row_bytes, e->n, d);
+        e->ops->attn_mix(out, d, scores, 0, 1, e->v + at, e->n_embd, e->n, d);
     }
 }
 

@@ -102,8 +102,8 @@ _Static_assert(PASS_BLOCKS * TILE_TOKENS % 16 == 0, "whole vectors");
 /* lanes += one block of a tile of tokens: a block's rows by its tokens, all in registers. start:
  * what the sums of its halves start from. */
 INLINE void many_block(struct shape s, const struct panel_block *b, const struct act_tile *x, int i,
-                       const int32_t (*start)[PASS_BLOCKS][TILE_TOKENS],
-                       const float (*fsum)[PASS_BLOCKS][TILE_TOKENS], vf *lanes)
+                       int32_t start[2][PASS_BLOCKS][TILE_TOKENS],
+                       float fsum[2][PASS_BLOCKS][TILE_TOKENS], vf *lanes)
 {
     vi acc[REG_TILE];
     vf term[REG_TILE];
@@ -142,9 +142,10 @@ INLINE void many_block(struct shape s, const struct panel_block *b, const struct
     for (int z = 0; z < REG_TILE; z++) {
         int t = z / MANY_VECTORS, v = z % MANY_VECTORS;
         lanes[z] = vf_fma(vf_set1(x->scale[i][t]), term[z], lanes[z]);
-        UNROLL
-        for (int h = 0; h < s.halves && s.has_min; h++)
-            lanes[z] = vf_fma(vf_load(b->wm[h][v]), vf_set1(fsum[h][in_pass][t]), lanes[z]);
+        if (s.has_min)
+            lanes[z] = vf_fma(vf_load(b->wm[0][v]), vf_set1(fsum[0][in_pass][t]), lanes[z]);
+        if (s.has_min && s.halves == 2)
+            lanes[z] = vf_fma(vf_load(b->wm[1][v]), vf_set1(fsum[1][in_pass][t]), lanes[z]);
     }
 }
 

@@ -140,12 +140,15 @@ struct kernel_ops {
 
     /* KV cache rows: n floats to kv_row_bytes(type, n) bytes. */
     void (*kv_store[3])(void *dst, const float *src, int64_t n);
-    /* scores[i] = scale * dot(q, row i), i in [0, n_pos); rows row_bytes apart */
-    void (*kv_scores[3])(float *scores, const float *q, const void *k, size_t row_bytes,
-                         int64_t n_pos, int64_t n, float scale);
-    /* out[d] += sum_i p[i] * row i [d], in order of i */
-    void (*kv_mix[3])(float *out, const float *p, const void *v, size_t row_bytes, int64_t n_pos,
-                      int64_t n);
+    /* n_pos cached rows, row_bytes apart, as floats: dst (n_pos, n) */
+    void (*kv_expand[3])(float *dst, const void *src, size_t row_bytes, int64_t n_pos, int64_t n);
+
+    /* scores[i] = scale * dot(q, k[i]) for rows k_stride floats apart */
+    void (*attn_scores)(float *scores, const float *q, const float *k, int64_t k_stride,
+                        int64_t n_pos, int64_t n, float scale);
+    /* out[q][d] += sum_i p[q][i] * v[i][d], in order of i, for n_q queries */
+    void (*attn_mix)(float *out, int64_t out_stride, const float *p, int64_t p_stride, int64_t n_q,
+                     const float *v, int64_t v_stride, int64_t n_pos, int64_t n);
 };
 
 /* Bytes of one cached row of n floats. KV_Q8: blocks of 32 as f16 scale and 32 int8 (Q8_0); a

@@ -4,6 +4,7 @@
 #include "kernel/vec_neon.h"
 #include "kernel/body_rows.h"
 #include "kernel/body_acts.h"
+#include "kernel/body_attn.h"
 #include "kernel/body_float.h"
 #include "kernel/tile.h"
 #include "kernel/tiles_rows.h"

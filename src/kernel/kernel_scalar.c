@@ -5,6 +5,7 @@
 #include "kernel/vec_scalar.h"
 #include "kernel/body_rows.h"
 #include "kernel/body_acts.h"
+#include "kernel/body_attn.h"
 #include "kernel/body_float.h"
 #include "kernel/tables.h"
 

@@ -157,8 +157,10 @@ static void kv_rows_are_right(void **state)
             fill_floats(FILL_RANDOM, x[i], N, &r);
             ops->kv_store[type](rows + (size_t)i * bytes, x[i], N);
         }
-        ops->kv_scores[type](scores, q, rows, bytes, POS, N, 0.25f);
-        ops->kv_mix[type](out, p, rows, bytes, POS, N);
+        float wide[POS * N];
+        ops->kv_expand[type](wide, rows, bytes, POS, N);
+        ops->attn_scores(scores, q, wide, N, POS, N, 0.25f);
+        ops->attn_mix(out, 0, p, 0, 1, wide, N, POS, N);
         for (int i = 0; i < POS; i++) {
             double want = 0, size = 0;
             for (int k = 0; k < N; k++) {
@@ -316,7 +318,7 @@ static void kv_tables_agree(void **state)
 {
     (void)state;
     static const int64_t dims[] = {1, 16, 31, 32, 64, 80, 96, 128, 192, 256};
-    enum { POS = 11 };
+    enum { POS = 37, QUERIES = 3 };
     struct rng r;
     rng_seed(&r, 9);
     for (int at = 1; kernel_ops_at(at); at++)
@@ -326,24 +328,32 @@ static void kv_tables_agree(void **state)
                 int64_t n = dims[k];
                 size_t bytes = kv_row_bytes((enum kv_type)type, n);
                 struct guarded rows = guarded_new(POS * bytes), same = guarded_new(POS * bytes),
-                               q = guarded_new((size_t)n * 4), out = guarded_new((size_t)n * 4);
-                float x[256], p[POS], s0[POS], s1[POS], want[256];
+                               q = guarded_new((size_t)n * 4),
+                               out = guarded_new((size_t)(QUERIES * n) * 4);
+                float x[256], p[QUERIES * POS], s0[POS], s1[POS], want[QUERIES * 256];
                 fill_floats(FILL_RANDOM, (float *)q.p, n, &r);
-                fill_floats(FILL_RANDOM, p, POS, &r);
+                fill_floats(FILL_RANDOM, p, QUERIES * POS, &r);
                 for (size_t i = 0; i < POS; i++) {
                     fill_floats(i == 3 ? FILL_ZERO : FILL_RANDOM, x, n, &r);
                     ref->kv_store[type](rows.p + i * bytes, x, n);
                     ops->kv_store[type](same.p + i * bytes, x, n);
                 }
                 same_bits(ops->isa, "kv_store", n, same.p, rows.p, POS * bytes);
-                ref->kv_scores[type](s0, (float *)q.p, rows.p, bytes, POS, n, 0.1f);
-                ops->kv_scores[type](s1, (float *)q.p, rows.p, bytes, POS, n, 0.1f);
-                same_bits(ops->isa, "kv_scores", n, s1, s0, sizeof s0);
-                fill_floats(FILL_RANDOM, want, n, &r);
-                memcpy(out.p, want, (size_t)n * 4);
-                ref->kv_mix[type](want, p, rows.p, bytes, POS, n);
-                ops->kv_mix[type]((float *)out.p, p, rows.p, bytes, POS, n);
-                same_bits(ops->isa, "kv_mix", n, out.p, want, (size_t)n * 4);
+                struct guarded wide = guarded_new((size_t)(POS * n) * 4),
+                               also = guarded_new((size_t)(POS * n) * 4);
+                ref->kv_expand[type]((float *)wide.p, rows.p, bytes, POS, n);
+                ops->kv_expand[type]((float *)also.p, rows.p, bytes, POS, n);
+                same_bits(ops->isa, "kv_expand", n, also.p, wide.p, (size_t)(POS * n) * 4);
+                ref->attn_scores(s0, (float *)q.p, (float *)wide.p, n, POS, n, 0.1f);
+                ops->attn_scores(s1, (float *)q.p, (float *)wide.p, n, POS, n, 0.1f);
+                same_bits(ops->isa, "attn_scores", n, s1, s0, sizeof s0);
+                fill_floats(FILL_RANDOM, want, QUERIES * n, &r);
+                memcpy(out.p, want, (size_t)(QUERIES * n) * 4);
+                ref->attn_mix(want, n, p, POS, QUERIES, (float *)wide.p, n, POS, n);
+                ops->attn_mix((float *)out.p, n, p, POS, QUERIES, (float *)wide.p, n, POS, n);
+                same_bits(ops->isa, "attn_mix", n, out.p, want, (size_t)(QUERIES * n) * 4);
+                guarded_free(wide);
+                guarded_free(also);
                 guarded_free(rows);
                 guarded_free(same);
                 guarded_free(q);
