@@ -121,10 +121,12 @@ typedef struct hearth_sampling {
     int64_t max_tokens;        /* -1: until the context is full */
     const char *const *stop;   /* texts that end the answer (and are not part of it) */
     size_t n_stop;
+    int draft; /* most tokens guessed ahead from what the text repeats, 0 (off) to 64: changes the
+                  speed and nothing else */
 } hearth_sampling;
 #define HEARTH_SAMPLING_INIT                                                                       \
     {                                                                                              \
-        sizeof(hearth_sampling), 0.8, 40, 0.95, 0.05, 1.0, 0, -1, NULL, 0                          \
+        sizeof(hearth_sampling), 0.8, 40, 0.95, 0.05, 1.0, 0, -1, NULL, 0, 15                        \
     }
 
 typedef enum hearth_end {
@@ -138,6 +140,7 @@ typedef struct hearth_result {
     int64_t prompt_tokens, cached_tokens, answer_tokens;
     double prompt_seconds, answer_seconds;
     hearth_end end;
+    int64_t drafted_tokens, accepted_tokens; /* guessed ahead, and of these right */
 } hearth_result;
 
 /* Answers a conversation through the model's chat template. The whole conversation is given each

@@ -164,7 +164,8 @@ static int on_event(void *ctx, const struct chat_event *ev)
 
 static void params_from(struct gen_params *p, const hearth_sampling *s, struct str *stop)
 {
-    *p = (struct gen_params){.sampler = sampler_defaults, .max_tokens = s->max_tokens};
+    *p = (struct gen_params){.sampler = sampler_defaults, .max_tokens = s->max_tokens,
+                             .draft = s->draft};
     p->sampler.temperature = s->temperature;
     p->sampler.top_k = s->top_k;
     p->sampler.top_p = s->top_p;
@@ -192,6 +193,8 @@ static void result_from(hearth_result *result, const struct chat_usage *u)
         .prompt_seconds = u->prompt_s,
         .answer_seconds = u->answer_s,
         .end = ends[u->end],
+        .drafted_tokens = u->drafted_tokens,
+        .accepted_tokens = u->accepted_tokens,
     };
     memcpy(result, &full, result->size < sizeof full ? result->size : sizeof full);
 }

@@ -31,6 +31,7 @@ struct chat_usage {
     int64_t prompt_tokens; /* of the whole prompt */
     int64_t cached_tokens; /* of these, not computed again */
     int64_t answer_tokens;
+    int64_t drafted_tokens, accepted_tokens; /* guessed ahead, and of these right */
     double prompt_s, answer_s;
     enum gen_end end;
     int stop_index; /* with GEN_STOP_STRING: which of the request's stop texts; else -1. A stop

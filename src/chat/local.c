@@ -123,6 +123,8 @@ static void tell_done(const struct chat_sink *sink, const struct chat_request *r
         .prompt_tokens = (int64_t)kept + g->n_prompt,
         .cached_tokens = (int64_t)kept,
         .answer_tokens = g->n_generated,
+        .drafted_tokens = g->n_drafted,
+        .accepted_tokens = g->n_accepted,
         .prompt_s = g->prefill_s,
         .answer_s = g->decode_s,
         .end = g->end,

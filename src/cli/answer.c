@@ -132,8 +132,10 @@ void answer_tell_usage(const struct answer *a, double load_s, double total_s)
             "prompt eval count:    %lld token(s), %lld more cached\n"
             "prompt eval duration: %.3fs\nprompt eval rate:     %.2f tokens/s\n"
             "eval count:           %lld token(s)\neval duration:        %.3fs\n"
-            "eval rate:            %.2f tokens/s\n",
+            "eval rate:            %.2f tokens/s\n"
+            "draft count:          %lld token(s), %lld accepted\n",
             total_s, load_s, (long long)computed, (long long)u->cached_tokens, u->prompt_s,
             rate(computed, u->prompt_s), (long long)u->answer_tokens, u->answer_s,
-            rate(u->answer_tokens, u->answer_s));
+            rate(u->answer_tokens, u->answer_s), (long long)u->drafted_tokens,
+            (long long)u->accepted_tokens);
 }

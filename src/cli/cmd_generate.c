@@ -150,6 +150,8 @@ static enum status print_json(struct collector *c, const struct tokens *ids,
     jsonw_kstr(&w, "text", buf_str(&c->text));
     jsonw_kstr(&w, "finish_reason", str_from(ends[stats->end]));
     jsonw_kint(&w, "prompt_tokens", stats->n_prompt);
+    jsonw_kint(&w, "drafted_tokens", stats->n_drafted);
+    jsonw_kint(&w, "accepted_tokens", stats->n_accepted);
     jsonw_knum(&w, "prompt_seconds", stats->prefill_s);
     jsonw_knum(&w, "seconds", stats->decode_s);
     if (c->n_top >= 0) {

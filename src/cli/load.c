@@ -273,7 +273,8 @@ enum status generation_from(struct gen_params *p, const struct options *o, const
     *p = (struct gen_params){.max_tokens = integer(o->max_tokens, -1, -1),
                              .min_tokens = integer(o->min_tokens, -1, 0),
                              .ignore_eos = o->ignore_eos,
-                             .context_shift = o->context_shift};
+                             .context_shift = o->context_shift,
+                             .draft = (int)integer(o->draft, -1, DRAFT_DEFAULT)};
     struct str *stop = mem_array(o->stop.n, sizeof *stop);
     if (!stop)
         return err_set(err, ENOMEMORY, "--stop: no memory");

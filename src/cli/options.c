@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "base/mem.h"
 #include "base/show.h"
+#include "engine/draft.h"
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>

@@ -28,7 +28,7 @@ struct options {
     struct option_list logit_bias, stop;
     int64_t max_tokens, min_tokens;
     bool ignore_eos, context_shift;
-    int64_t logprobs;
+    int64_t draft, logprobs;
     /* chat */
     const char *system, *chat_template, *think;
     bool raw, verbose, no_history;

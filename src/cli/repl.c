@@ -94,10 +94,11 @@ static void show_parameters(const struct session *s)
         const struct sampler_params *q = &p.sampler;
         fprintf(stderr,
                 "  temp %g, top-k %lld, top-p %g, min-p %g, typical %g\n"
-                "  repeat-penalty %g, presence-penalty %g, frequency-penalty %g over %lld tokens\n",
+                "  repeat-penalty %g, presence-penalty %g, frequency-penalty %g over %lld tokens\n"
+                "  draft %d\n",
                 q->temperature, (long long)q->top_k, q->top_p, q->min_p, q->typical_p,
                 q->repetition_penalty, q->presence_penalty, q->frequency_penalty,
-                (long long)q->penalty_last_n);
+                (long long)q->penalty_last_n, p.draft);
         if (s->o.seed != INT64_MIN)
             fprintf(stderr, "  seed %lld\n", (long long)s->o.seed);
         for (size_t i = 0; i < p.n_stop; i++)

@@ -387,6 +387,20 @@ static enum status check_room(struct engine *e, const struct step_row *rows, int
                          (int)e->kv.n_free, KV_PAGE, (long long)pages);
 }
 
+int engine_seq_ahead(const struct engine *e, int seq, int n)
+{
+    const struct kv_seq *s = seq_of(e, seq);
+    const int64_t one = s->len + 1;
+    int64_t end = n < e->n_ctx - s->len ? s->len + n : e->n_ctx;
+    for (int i = 0; i < e->m->hp.n_ropes; i++)
+        while (end > one && class_for(e, s, i, end) != class_for(e, s, i, one))
+            end--;
+    int64_t from = must_recompute(e, s, end) ? 0 : s->len;
+    while (end > s->len && kv_pages_needed(&e->kv, s, from, end) > e->kv.n_free)
+        end--;
+    return (int)(end - s->len);
+}
+
 /* Row i's place, and the frequencies of its sequence's class. */
 static void place_row(struct engine *e, int i, struct step_row r, int64_t pos)
 {

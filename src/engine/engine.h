@@ -58,6 +58,10 @@ struct step_row {
  * count or sequence. */
 NODISCARD enum status engine_step(struct engine *e, const struct step_row *rows, int n_rows,
                                   struct err *err);
+/* How many rows, at most n, the next step can append to seq so that each gets the bits of a row
+ * appended in a step of its own: fewer than n where the context or the free pages end, and where
+ * the model's angles change with the length. 0: there is no room for one. */
+int engine_seq_ahead(const struct engine *e, int seq, int n);
 /* n_vocab float32 logits of the i-th row (in row order) of the last step that asked for them;
  * valid until the next step. */
 const float *engine_logits(const struct engine *e, int i);

@@ -1,11 +1,13 @@
 /* The generation loop: read the prompt, then pick, take, step until something ends it.
  *
  * `take` is everything that happens to one chosen token (history, ends, text, event) and `feed` is
- * one engine step; they are apart so that a step may carry drafted tokens after the chosen one:
- * their rows are picked from and taken in order until a pick differs from its draft.
+ * one engine step; they are apart so that a step may carry drafted tokens after the chosen one
+ * (draft.h): their rows are picked from and taken in order until a pick differs from its draft or
+ * ends the answer, and the rows behind are forgotten. A row's logits have the same bits as in a
+ * step of its own, and the sampler sees them in the same order, so drafts change no token.
  *
- * Invariant: the KV cache holds every generated token but the last one; a token is fed only when
- * another one is wanted. */
+ * Invariant: between steps the KV cache holds every generated token but the last one; a token is
+ * fed only when another one is wanted. */
 #include "engine/generate.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -19,7 +21,11 @@ struct gen {
     const struct tokenizer *tok;
     int seq;
     const struct gen_params *p;
+    int64_t n_vocab;
     struct sampler *sampler;
+    struct drafter *drafter; /* NULL: no drafts */
+    int32_t draft[DRAFT_MAX];
+    int n_draft; /* tokens of `draft` that the last step carried; its rows are 0 to n_draft */
     struct stopper stopper;
     struct detok detok;
     struct buf piece, told;
@@ -65,20 +71,24 @@ static enum status gen_init(struct gen *g, struct err *err)
     struct model_info info;
     model_info(engine_model(g->e), &info);
     g->tok = model_tokenizer(engine_model(g->e));
+    g->n_vocab = info.n_vocab;
     buf_init(&g->piece, TEXT_MAX);
     buf_init(&g->told, TEXT_MAX);
     buf_init(&g->breaker_text, TEXT_MAX);
     enum status st = stopper_init(&g->stopper, g->p->stop, g->p->n_stop, err);
     if (st == OK)
-        st = sampler_new(&g->sampler, &g->p->sampler, (size_t)info.n_vocab, token_text, g, err);
+        st = sampler_new(&g->sampler, &g->p->sampler, (size_t)g->n_vocab, token_text, g, err);
     if (st == OK && g->p->min_tokens > 0)
         st = find_ends(g, err);
+    if (st == OK && g->p->draft > 0 && engine_max_rows(g->e) > 1)
+        st = drafter_new(&g->drafter, (size_t)engine_n_ctx(g->e) + 1, g->p->draft_always, err);
     return st;
 }
 
 static void gen_release(struct gen *g)
 {
     sampler_free(g->sampler);
+    drafter_free(g->drafter);
     stopper_release(&g->stopper);
     buf_release(&g->piece);
     buf_release(&g->told);
@@ -102,6 +112,14 @@ static int on_chunk(void *ctx, size_t done, size_t total)
         return 0;
     struct gen_event ev = {.text = STR(""), .prompt_done = done, .prompt_total = total};
     return g->on_event(g->ctx, &ev);
+}
+
+/* A token that was there before the answer: penalties and drafts look back on it. */
+static void look_back(struct gen *g, int32_t token)
+{
+    sampler_accept(g->sampler, token);
+    if (g->drafter)
+        drafter_add(g->drafter, token);
 }
 
 /* Reads the prompt; afterwards the logits of its last token are there, or stats->end is set. */
@@ -128,9 +146,9 @@ static enum status read_prompt(struct gen *g, const int32_t *prompt, size_t n, s
         return st;
     }
     for (size_t i = 0; i < g->p->n_history; i++)
-        sampler_accept(g->sampler, g->p->history[i]);
+        look_back(g, g->p->history[i]);
     for (size_t i = 0; i < n; i++)
-        sampler_accept(g->sampler, prompt[i]);
+        look_back(g, prompt[i]);
     return OK;
 }
 
@@ -154,6 +172,8 @@ static enum status take(struct gen *g, const struct token_info *info, struct err
         return err_set(err, ENOMEMORY, "generate: no memory for token %lld",
                        (long long)stats->n_generated);
     sampler_accept(g->sampler, info->token);
+    if (g->drafter)
+        drafter_take(g->drafter, info->token);
     if (!g->p->ignore_eos && model_is_end(engine_model(g->e), info->token)) {
         stats->end = GEN_STOP;
         return OK;
@@ -189,11 +209,51 @@ static enum status shift(struct gen *g, struct err *err)
     return engine_seq_shift(g->e, g->seq, 1, n, err);
 }
 
-/* Feeds the chosen token; its logits are then row 0. A full context ends the answer or shifts. */
+/* A caller's history may hold anything, and behind an end token nothing is picked. */
+static bool can_be_fed(const struct gen *g, int32_t token)
+{
+    return token >= 0 && token < g->n_vocab &&
+           (g->p->ignore_eos || !model_is_end(engine_model(g->e), token));
+}
+
+/* Guesses what follows the token that is fed next: no more than max_tokens leaves a use for, and
+ * than one step can verify with the bits of a step each. */
+static void guess(struct gen *g)
+{
+    int64_t most = g->p->draft;
+    if (g->p->max_tokens >= 0 && g->p->max_tokens - g->stats->n_generated - 1 < most)
+        most = g->p->max_tokens - g->stats->n_generated - 1;
+    if (engine_max_rows(g->e) - 1 < most)
+        most = engine_max_rows(g->e) - 1;
+    g->n_draft = 0;
+    if (!g->drafter || most < 1)
+        return;
+    most = engine_seq_ahead(g->e, g->seq, 1 + (int)most) - 1;
+    int n = drafter_guess(g->drafter, g->draft, (int)most);
+    while (g->n_draft < n && can_be_fed(g, g->draft[g->n_draft]))
+        g->n_draft++;
+}
+
+static enum status step(struct gen *g, int32_t token, struct err *err)
+{
+    struct step_row rows[1 + DRAFT_MAX] = {{.token = token, .seq = g->seq, .logits = true}};
+    for (int i = 0; i < g->n_draft; i++)
+        rows[1 + i] = (struct step_row){.token = g->draft[i], .seq = g->seq, .logits = true};
+    int64_t start = clock_ns();
+    enum status st = engine_step(g->e, rows, 1 + g->n_draft, err);
+    if (st == OK && g->drafter)
+        drafter_timed(g->drafter, 1 + g->n_draft, clock_ns() - start);
+    if (st == OK)
+        g->stats->n_drafted += g->n_draft;
+    return st;
+}
+
+/* Feeds the chosen token, whose logits are then row 0, and drafts behind it. A full context ends
+ * the answer or shifts. */
 static enum status feed(struct gen *g, int32_t token, struct err *err)
 {
-    struct step_row row = {.token = token, .seq = g->seq, .logits = true};
-    enum status st = engine_step(g->e, &row, 1, err);
+    guess(g);
+    enum status st = step(g, token, err);
     if (st != ECONTEXT)
         return st;
     if (!g->p->context_shift) {
@@ -201,7 +261,29 @@ static enum status feed(struct gen *g, int32_t token, struct err *err)
         return OK;
     }
     st = shift(g, err);
-    return st == OK ? engine_step(g->e, &row, 1, err) : st;
+    return st == OK ? step(g, token, err) : st;
+}
+
+/* Picks and takes from the rows of the last step for as long as the pick is what was drafted;
+ * *token is then the last one, and the cache ends with the token before it. */
+static enum status pick_rows(struct gen *g, int32_t *token, struct err *err)
+{
+    struct token_info info = {0};
+    enum status st = OK;
+    int row = 0;
+    for (;; row++) {
+        st = pick(g, row, &info, err);
+        if (st == OK)
+            st = take(g, &info, err);
+        if (st != OK || g->stats->end != GEN_RUNNING || row == g->n_draft ||
+            info.token != g->draft[row])
+            break;
+    }
+    if (row < g->n_draft)
+        engine_seq_truncate(g->e, g->seq, engine_seq_len(g->e, g->seq) - (g->n_draft - row));
+    g->stats->n_accepted += row;
+    *token = info.token;
+    return st;
 }
 
 /* The answer is over, and not by a stop string: half a character and held-back text are told. */
@@ -224,7 +306,7 @@ static enum status tell_rest(struct gen *g, struct err *err)
 
 static enum status run(struct gen *g, const int32_t *prompt, size_t n, struct err *err)
 {
-    struct token_info info;
+    int32_t token;
     enum status st = read_prompt(g, prompt, n, err);
     if (st != OK || g->stats->end != GEN_RUNNING)
         return st;
@@ -232,11 +314,9 @@ static enum status run(struct gen *g, const int32_t *prompt, size_t n, struct er
         g->stats->end = GEN_LENGTH;
     int64_t start = clock_ns();
     while (g->stats->end == GEN_RUNNING) {
-        st = pick(g, 0, &info, err);
-        if (st == OK)
-            st = take(g, &info, err);
+        st = pick_rows(g, &token, err);
         if (st == OK && g->stats->end == GEN_RUNNING)
-            st = feed(g, info.token, err);
+            st = feed(g, token, err);
         if (st != OK)
             break;
     }
@@ -266,6 +346,8 @@ enum status generate(struct engine *e, int seq, const int32_t *prompt, size_t n,
     if (p->max_tokens < -1)
         return err_set(err, EUSAGE, "max_tokens: %lld, expected -1 (no limit) or more",
                        (long long)p->max_tokens);
+    if (p->draft < 0 || p->draft > DRAFT_MAX)
+        return err_set(err, EUSAGE, "draft: %d, expected 0 (off) to %d", p->draft, DRAFT_MAX);
     enum status st = gen_init(&g, err);
     if (st == OK)
         st = run(&g, prompt, n, err);

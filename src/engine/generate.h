@@ -1,5 +1,6 @@
 /* One answer: feed a prompt, sample until something ends it, tell each piece of text. */
 #pragma once
+#include "engine/draft.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
 
@@ -16,6 +17,10 @@ struct gen_params {
      * GEN_CONTEXT */
     bool context_shift;
     bool show_special; /* control tokens are told as text */
+    /* most tokens guessed ahead in one step, 0 (off) to DRAFT_MAX: changes the speed and nothing
+     * that is told. The engine's max_rows bounds it too */
+    int draft;
+    bool draft_always; /* guess without asking whether it pays: for tests and measurements */
     /* tokens that seq holds already and that count for the penalties like the prompt's, so that an
      * answer does not depend on how much of its prompt was cached; may be NULL */
     const int32_t *history;
@@ -34,6 +39,8 @@ struct gen_stats {
     int64_t n_cached;    /* tokens that seq held before */
     int64_t n_generated; /* the end token included */
     int64_t n_shifts;
+    int64_t n_drafted;  /* tokens guessed ahead and verified */
+    int64_t n_accepted; /* of these, the ones behind which another token was picked in that step */
     double prefill_s, decode_s;
     enum gen_end end;
     int stop_index; /* which stop text, with GEN_STOP_STRING; else -1 */

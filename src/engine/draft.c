@@ -1,0 +1,161 @@
+/* When guessing pays.
+ *
+ * A step with m guesses yields 1 + p1 + p1 p2 + ... tokens, pi being the chance that guess i is
+ * right when those before it were; it takes as long as steps of 1 + m rows take here. The m with
+ * the most tokens per second wins, and 0 is among them.
+ *
+ * Chances: one estimate per length of match. A right guess makes the match one longer, so the pi of
+ * a draft are neighbours in that table. Every token of the answer is judged against what the index
+ * would have guessed, whether or not it was: learning costs no rows, text that does not repeat stops
+ * being guessed after some tokens, and text that begins to repeat is noticed without a trial.
+ *
+ * Times: what a row more costs depends on the model, its types, the processor, the threads, the
+ * neighbours and the depth of the cache, from nothing (weights come from memory and are read once
+ * for all rows) to a full step (a small model in the cache). A rule that guesses it is wrong
+ * somewhere, so steps are timed while they run. Times differ from run to run and so may the number
+ * of guesses; the tokens do not, because a row's logits have the same bits in any step. */
+#include "engine/draft.h"
+#include "base/mem.h"
+#include "engine/ngram.h"
+#include <stdlib.h>
+
+enum {
+    MEMORY = 32,       /* judgements that an estimate looks back on, about */
+    FORGET_AFTER = 256 /* steps: a time this old may be from a slow moment; it is measured again */
+};
+
+/* What a row more costs, in steps of one row, before it was measured: a little, so that a long
+ * match is tried and the true cost learnt. */
+static const double row_prior = 0.1;
+
+struct step_time {
+    double ns; /* 0: not known */
+    int64_t at; /* which step it was */
+};
+
+struct drafter {
+    struct ngram_index index;
+    bool always;
+    double chance[NGRAM_MAX + 1]; /* by length of match: that the next token is right */
+    int judged[NGRAM_MAX + 1];
+    struct step_time time[DRAFT_MAX + 2]; /* by rows */
+    int64_t n_steps;
+};
+
+enum status drafter_new(struct drafter **out, size_t n_text, bool always, struct err *err)
+{
+    *out = NULL;
+    struct drafter *d = mem_array(1, sizeof *d);
+    if (!d)
+        return err_set(err, ENOMEMORY, "no memory for drafts");
+    d->always = always;
+    /* as if judged three times and wrong, and once more and right for each token that matched */
+    for (int n = 1; n <= NGRAM_MAX; n++) {
+        d->chance[n] = (double)n / (n + 3);
+        d->judged[n] = n + 3;
+    }
+    enum status s = ngram_init(&d->index, n_text, err);
+    if (s != OK) {
+        drafter_free(d);
+        return s;
+    }
+    *out = d;
+    return OK;
+}
+
+void drafter_free(struct drafter *d)
+{
+    if (!d)
+        return;
+    ngram_release(&d->index);
+    free(d);
+}
+
+void drafter_add(struct drafter *d, int32_t token)
+{
+    ngram_add(&d->index, token);
+}
+
+void drafter_take(struct drafter *d, int32_t token)
+{
+    int n = d->index.match;
+    if (n > 0) {
+        bool right = d->index.token[d->index.next] == token;
+        d->judged[n] += d->judged[n] < MEMORY;
+        d->chance[n] += ((right ? 1 : 0) - d->chance[n]) / d->judged[n];
+    }
+    ngram_add(&d->index, token);
+}
+
+/* Noise only ever makes a step longer, so that a shorter time is believed at once and a longer one
+ * slowly; one that is far off (the process slept) counts as twice the usual. */
+void drafter_timed(struct drafter *d, int n_rows, int64_t ns)
+{
+    if (n_rows < 1 || n_rows > DRAFT_MAX + 1)
+        return;
+    struct step_time *t = &d->time[n_rows];
+    double now = ns > 1 ? (double)ns : 1, most = 2 * t->ns;
+    d->n_steps++;
+    if (t->ns == 0 || now < t->ns || d->n_steps - t->at > FORGET_AFTER)
+        t->ns = now;
+    else
+        t->ns += ((now < most ? now : most) - t->ns) / 8;
+    t->at = d->n_steps;
+}
+
+static bool known(const struct drafter *d, int rows)
+{
+    return d->time[rows].ns > 0 && d->n_steps - d->time[rows].at <= FORGET_AFTER;
+}
+
+/* Time of a step of `rows` rows: measured, between its measured neighbours, or from the measured
+ * one below. One row must be known. */
+static double time_of(const struct drafter *d, int rows)
+{
+    int lo = rows, hi = rows;
+    while (!known(d, lo))
+        lo--;
+    while (hi <= DRAFT_MAX + 1 && !known(d, hi))
+        hi++;
+    double t = d->time[lo].ns;
+    if (lo == rows)
+        return t;
+    if (hi <= DRAFT_MAX + 1)
+        return t + (d->time[hi].ns - t) * (rows - lo) / (hi - lo);
+    return t * (1 + (rows - 1) * row_prior) / (1 + (lo - 1) * row_prior);
+}
+
+/* How many guesses, at most `most`, give the most tokens per second. */
+static int worth(const struct drafter *d, int most)
+{
+    if (d->always)
+        return most;
+    if (!known(d, 1))
+        return 0;
+    double best = 1 / d->time[1].ns, tokens = 1, all_right = 1;
+    int n = 0;
+    for (int m = 1; m <= most; m++) {
+        int match = d->index.match + m - 1;
+        all_right *= d->chance[match < NGRAM_MAX ? match : NGRAM_MAX];
+        tokens += all_right;
+        double rate = tokens / time_of(d, 1 + m);
+        if (rate > best) {
+            best = rate;
+            n = m;
+        }
+    }
+    return n;
+}
+
+int drafter_guess(const struct drafter *d, int32_t *out, int most)
+{
+    const struct ngram_index *ix = &d->index;
+    most = most > DRAFT_MAX ? DRAFT_MAX : most;
+    if (ix->match == 0 || most < 1)
+        return 0;
+    int n = worth(d, most);
+    size_t period = ix->n - ix->next;
+    for (int i = 0; i < n; i++) /* past the end of the text the draft repeats itself */
+        out[i] = (size_t)i < period ? ix->token[ix->next + (size_t)i] : out[(size_t)i - period];
+    return n;
+}

@@ -1,0 +1,36 @@
+/* Drafts by prompt lookup (Saxena 2023, "Prompt Lookup Decoding"): where the end of the text stands
+ * earlier in it, what followed there may follow again. No second model; edits, extraction and JSON
+ * repeat whole lines. The engine verifies the guessed tokens as further rows of one step
+ * (generate.c), so a guess changes the speed and never a token.
+ *
+ * How many tokens are worth guessing is decided from two measurements: how often the next token
+ * was right after a match of each length, and how long steps of each number of rows take. */
+#pragma once
+#include "base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    DRAFT_MAX = 64,
+    DRAFT_DEFAULT = 15, /* with the chosen token the 16 rows of the kernels' widest tile */
+};
+
+struct drafter;
+
+/* n_text: tokens that are remembered at most (about; a longer text loses its older half). always:
+ * guess as much as is asked for wherever there is a match, whatever was measured, which makes the
+ * guesses a function of the text alone. */
+NODISCARD enum status drafter_new(struct drafter **out, size_t n_text, bool always,
+                                  struct err *err);
+void drafter_free(struct drafter *d); /* NULL is allowed */
+
+/* A token of the prompt. */
+void drafter_add(struct drafter *d, int32_t token);
+/* A token of the answer: what would have been guessed for it is judged, guessed or not. */
+void drafter_take(struct drafter *d, int32_t token);
+/* The tokens that probably follow, at most `most` (<= DRAFT_MAX); returns how many, 0 when guessing
+ * does not pay. */
+int drafter_guess(const struct drafter *d, int32_t *out, int most);
+/* A step of n_rows rows (1: nothing was guessed) took this long. */
+void drafter_timed(struct drafter *d, int n_rows, int64_t ns);
