@@ -126,7 +126,7 @@ typedef struct hearth_sampling {
 } hearth_sampling;
 #define HEARTH_SAMPLING_INIT                                                                       \
     {                                                                                              \
-        sizeof(hearth_sampling), 0.8, 40, 0.95, 0.05, 1.0, 0, -1, NULL, 0, 15                        \
+        sizeof(hearth_sampling), 0.8, 40, 0.95, 0.05, 1.0, 0, -1, NULL, 0, 15                      \
     }
 
 typedef enum hearth_end {

@@ -164,8 +164,8 @@ static int on_event(void *ctx, const struct chat_event *ev)
 
 static void params_from(struct gen_params *p, const hearth_sampling *s, struct str *stop)
 {
-    *p = (struct gen_params){.sampler = sampler_defaults, .max_tokens = s->max_tokens,
-                             .draft = s->draft};
+    *p = (struct gen_params){
+        .sampler = sampler_defaults, .max_tokens = s->max_tokens, .draft = s->draft};
     p->sampler.temperature = s->temperature;
     p->sampler.top_k = s->top_k;
     p->sampler.top_p = s->top_p;

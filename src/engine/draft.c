@@ -6,8 +6,8 @@
  *
  * Chances: one estimate per length of match. A right guess makes the match one longer, so the pi of
  * a draft are neighbours in that table. Every token of the answer is judged against what the index
- * would have guessed, whether or not it was: learning costs no rows, text that does not repeat stops
- * being guessed after some tokens, and text that begins to repeat is noticed without a trial.
+ * would have guessed, whether or not it was: learning costs no rows, text that does not repeat
+ * stops being guessed after some tokens, and text that begins to repeat is noticed without a trial.
  *
  * Times: what a row more costs depends on the model, its types, the processor, the threads, the
  * neighbours and the depth of the cache, from nothing (weights come from memory and are read once
@@ -29,7 +29,7 @@ enum {
 static const double row_prior = 0.1;
 
 struct step_time {
-    double ns; /* 0: not known */
+    double ns;  /* 0: not known */
     int64_t at; /* which step it was */
 };
 

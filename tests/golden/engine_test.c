@@ -280,38 +280,13 @@ static void test_shift(void **state)
     check_shift("hf/%s", "smollm3", KV_F32, 1e-5);
 }
 
-/* The model hf/NAME with `change` (a JSON object) laid over its config.json. */
-static struct model *with_config(const char *name, const char *change)
-{
-    struct err err;
-    char dir[] = "/tmp/hearth-engine-test-XXXXXX", from[512], path[600], command[1400];
-    json_t *config, *over = json_loads(change, 0, NULL);
-    assert_non_null(mkdtemp(dir));
-    golden_path(from, "hf/%s", name);
-    snprintf(command, sizeof command, "ln -s '%s'/*.safetensors '%s'/tokenizer*.json '%s'", from,
-             from, dir);
-    assert_int_equal(system(command), 0);
-    snprintf(path, sizeof path, "%s/config.json", from);
-    assert_ok(json_parse_file(&config, path, 1 << 20, &err));
-    assert_int_equal(json_object_update(config, over), 0);
-    snprintf(path, sizeof path, "%s/config.json", dir);
-    assert_int_equal(json_dump_file(config, path, 0), 0);
-    json_decref(config);
-    json_decref(over);
-    struct model *m;
-    assert_ok(model_open(&m, dir, NULL, &err));
-    snprintf(command, sizeof command, "rm -r '%s'", dir);
-    assert_int_equal(system(command), 0);
-    return m;
-}
-
 /* Angles that depend on the length: a sequence that grows past the trained length, or is cut back,
  * goes on with the bits of one that always had its length. */
 static void test_longrope(void **state)
 {
     (void)state;
     struct err err;
-    struct model *m = with_config(
+    struct model *m = golden_with_config(
         "phi3", "{\"original_max_position_embeddings\":70,\"rope_scaling\":{\"type\":\"longrope\","
                 "\"short_factor\":[1,1,1,1,1,1,1,1.1,1.2,1.3,1.4,1.5,1.6,1.7,1.8,2],"
                 "\"long_factor\":[1,1,1,1.5,2,2,3,3,4,4,5,6,7,8,9,10]}}");
@@ -349,8 +324,9 @@ static void test_dynamic_rope(void **state)
 {
     (void)state;
     struct err err;
-    struct model *m = with_config("llama2", "{\"max_position_embeddings\":20,\"rope_scaling\":{"
-                                            "\"type\":\"dynamic\",\"factor\":2.0}}");
+    struct model *m =
+        golden_with_config("llama2", "{\"max_position_embeddings\":20,\"rope_scaling\":{"
+                                     "\"type\":\"dynamic\",\"factor\":2.0}}");
     size_t vocab = vocab_of(m);
     int32_t t[N];
     long_tokens(t, N, vocab);

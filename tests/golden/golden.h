@@ -119,3 +119,28 @@ static inline void run_logits(struct engine *e, const int32_t *tokens, size_t n,
     }
     engine_seq_free(e, seq);
 }
+
+/* The model hf/NAME with `change` (a JSON object) laid over its config.json. */
+static inline struct model *golden_with_config(const char *name, const char *change)
+{
+    struct err err;
+    char dir[] = "/tmp/hearth-golden-test-XXXXXX", from[512], path[600], command[1400];
+    json_t *config, *over = json_loads(change, 0, NULL);
+    assert_non_null(mkdtemp(dir));
+    golden_path(from, "hf/%s", name);
+    snprintf(command, sizeof command, "ln -s '%s'/*.safetensors '%s'/tokenizer*.json '%s'", from,
+             from, dir);
+    assert_int_equal(system(command), 0);
+    snprintf(path, sizeof path, "%s/config.json", from);
+    assert_ok(json_parse_file(&config, path, 1 << 20, &err));
+    assert_int_equal(json_object_update(config, over), 0);
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    assert_int_equal(json_dump_file(config, path, 0), 0);
+    json_decref(config);
+    json_decref(over);
+    struct model *m;
+    assert_ok(model_open(&m, dir, NULL, &err));
+    snprintf(command, sizeof command, "rm -r '%s'", dir);
+    assert_int_equal(system(command), 0);
+    return m;
+}
