@@ -56,11 +56,23 @@ has "$err" "^hearth: --think: 'maybe', expected on or off$"
 
 rc 0 "$hearth" run "$llama" "${short[@]}" --verbose "Hello you"
 same "$out" "$answer"
-for line in 'total duration' 'load duration' 'prompt eval rate' 'eval count: +8 token' 'eval rate: .*tokens/s'; do
+for line in 'total duration' 'load duration' 'prompt eval rate' 'eval count: +8 token' 'eval rate: .*tokens/s' 'draft count: +[0-9]+ token'; do
     has "$err" "^$line"
 done
 rc 0 "$hearth" run "$llama" "${short[@]}" --logprobs 2 "Hello you"
 same "$(wc -l <<<"$err")" 8
+
+# guessing ahead changes nothing but the speed
+long=(-n 60 --temp 0.5 --seed 3 --ignore-eos --verbose)
+rc 0 "$hearth" run "$llama" "${long[@]}" --draft 0 "one two one two one two"
+plain=$out
+has "$err" '^draft count: +0 token\(s\), 0 accepted$'
+for n in 1 15 64; do
+    rc 0 "$hearth" run "$llama" "${long[@]}" --draft $n "one two one two one two"
+    same "$out" "$plain"
+done
+rc 2 "$hearth" run "$llama" --draft 65 x
+has "$err" "^hearth: --draft: '65', expected an integer from 0 to 64$"
 
 # a stop text ends the answer and is not told
 first=${answer:2:1}

@@ -228,7 +228,7 @@ static void random_setting(struct rng *r, const struct engine *e, struct setting
         for (size_t i = 0; i < s->p.sampler.n_bias; i++)
             s->bias[i] =
                 (struct logit_bias){s->prompt[rng_next(r) % s->n_prompt], (float)PICK(r, 3, 6, 30)};
-        if (rng_next(r) % 3 == 0)
+        if (rng_next(r) % 2 == 0)
             s->bias[0] = (struct logit_bias){an_end(engine_model(e)), (float)PICK(r, 2, 6)};
     }
     s->p.max_tokens = (int64_t)PICK(r, -1, 1, 20, 60);
@@ -262,7 +262,7 @@ static void nothing_changes(const char *path, int64_t n_ctx, int max_rows, enum 
     struct engine *e = open_engine(m, n_ctx, max_rows, kv);
     struct rng r;
     rng_seed(&r, seed);
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 12; i++) {
         struct setting s;
         struct outcome plain, stopped;
         random_setting(&r, e, &s);
@@ -292,7 +292,7 @@ static void random_answers_are_the_same(void **state)
     assert_true(n_accepted > 300);
     assert_true(n_drafted - n_accepted > 300);
     for (int end = GEN_STOP; end <= GEN_CANCELLED; end++)
-        assert_true(ends[end] > 1);
+        assert_true(ends[end] > 0);
 }
 
 /* ---- one thing at a time ---- */

@@ -2,6 +2,7 @@
  * the text is noise; what is checked is that calls agree with each other and fail as documented).
  */
 #include "hearth.h"
+#include "engine/draft.h"
 #include "support.h"
 #include <math.h>
 #include <stdlib.h>
@@ -53,6 +54,35 @@ static void a_chat_is_repeatable_and_cached(void **state)
     assert_int_equal(first.cached_tokens, 0);
     assert_true(second.cached_tokens > 0);
     assert_true(first.answer_tokens > 0 && first.answer_tokens <= 12);
+    hearth_close(h);
+}
+
+/* Drafts are on by default, also for a caller whose struct had no such field, and change no text.
+ */
+static void drafts_change_nothing(void **state)
+{
+    (void)state;
+    hearth *h = open_model(decoder);
+    hearth_error err;
+    hearth_sampling s = HEARTH_SAMPLING_INIT;
+    hearth_result r = {.size = sizeof r};
+    struct text with = {0}, without = {0}, old = {0};
+    assert_int_equal(s.draft, DRAFT_DEFAULT);
+    s.max_tokens = 100;
+    s.temperature = 0;
+    assert_int_equal(hearth_complete(h, "a b a b a b", &s, collect, &with, &r, &err), HEARTH_OK);
+    assert_true(r.accepted_tokens <= r.drafted_tokens);
+    s.draft = 0;
+    assert_int_equal(hearth_complete(h, "a b a b a b", &s, collect, &without, &r, &err), HEARTH_OK);
+    assert_int_equal(r.drafted_tokens, 0);
+    s.draft = -1; /* behind the end of the struct: not looked at */
+    s.size = offsetof(hearth_sampling, draft);
+    assert_int_equal(hearth_complete(h, "a b a b a b", &s, collect, &old, &r, &err), HEARTH_OK);
+    assert_int_equal(with.n, without.n);
+    assert_memory_equal(with.p, without.p, with.n);
+    assert_int_equal(with.n, old.n);
+    s.size = sizeof s;
+    assert_int_equal(hearth_complete(h, "a", &s, collect, &old, NULL, &err), HEARTH_USAGE);
     hearth_close(h);
 }
 
@@ -141,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chat_is_repeatable_and_cached),
+        cmocka_unit_test(drafts_change_nothing),
         cmocka_unit_test(a_callback_can_stop),
         cmocka_unit_test(logits_agree_with_tokens),
         cmocka_unit_test(an_embedding_has_length_one),
