@@ -81,7 +81,7 @@ static enum status gen_init(struct gen *g, struct err *err)
     if (st == OK && g->p->min_tokens > 0)
         st = find_ends(g, err);
     if (st == OK && g->p->draft > 0 && engine_max_rows(g->e) > 1)
-        st = drafter_new(&g->drafter, (size_t)engine_n_ctx(g->e) + 1, g->p->draft_always, err);
+        st = drafter_new(&g->drafter, (size_t)engine_n_ctx(g->e), g->p->draft_always, err);
     return st;
 }
 

@@ -56,10 +56,15 @@ static void append(struct ngram_index *ix, int32_t token)
 {
     ix->token[ix->n++] = token;
     ix->match = 0;
-    uint64_t hash = 0x9e3779b97f4a7c15u;
-    for (size_t n = 1; n <= NGRAM_MAX && n <= ix->n; n++) {
-        hash = hash_mix(hash ^ (uint32_t)ix->token[ix->n - n], 0xbf58476d1ce4e5b9u);
-        uint32_t before = put(ix, n, hash ^ hash >> 32);
+    size_t most = ix->n < NGRAM_MAX ? ix->n : NGRAM_MAX;
+    uint64_t mixed = 0x9e3779b97f4a7c15u, hash[NGRAM_MAX];
+    for (size_t n = 1; n <= most; n++) { /* all slots are on their way before one is needed */
+        mixed = hash_mix(mixed ^ (uint32_t)ix->token[ix->n - n], 0xbf58476d1ce4e5b9u);
+        hash[n - 1] = mixed ^ mixed >> 32;
+        __builtin_prefetch(ix->slot + (n - 1) * (ix->mask + 1) + (hash[n - 1] & ix->mask), 1);
+    }
+    for (size_t n = 1; n <= most; n++) {
+        uint32_t before = put(ix, n, hash[n - 1]);
         if (before) {
             ix->match = (int)n;
             ix->next = before;
