@@ -134,10 +134,11 @@ static enum status replays(struct bench *b, struct err *err)
         return st;
     double n = (double)b->answer.n;
     double plain = n / median(s[0], ROUNDS), drafted = n / median(s[1], ROUNDS);
+    double usual = median(ratio, ROUNDS); /* sorts them */
     printf("prompt %zu, answer %zu tokens: %.1f tok/s, with drafts %.1f tok/s, ratio %.2f "
            "(%.2f - %.2f); last round: %lld steps, %lld drafted, %lld accepted\n",
-           b->prompt.n, b->answer.n, plain, drafted, median(ratio, ROUNDS), ratio[0],
-           ratio[ROUNDS - 1], (long long)b->steps, (long long)b->drafted, (long long)b->accepted);
+           b->prompt.n, b->answer.n, plain, drafted, usual, ratio[0], ratio[ROUNDS - 1],
+           (long long)b->steps, (long long)b->drafted, (long long)b->accepted);
     return OK;
 }
 
