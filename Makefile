@@ -55,7 +55,7 @@ ENGINE_OBJS := $(ENGINE_SRCS:src/%.c=$(ENGINE_BUILD)/%.o)
 ARCH := $(shell uname -m)
 # the flags of tools/isa_flags.txt that apply to object $(1), by its file name's suffix
 isa_flags = $(shell sed -n 's/^\([a-z0-9_]*\) $(ARCH): /\1 /p' tools/isa_flags.txt | \
-	while read -r suffix flags; do case $(1) in (*/kernel/*_$$suffix.o) echo "$$flags";; esac; done)
+	while read -r suffix flags; do case $(1) in (*/kernel/*_$$suffix.o|*/format/*_$$suffix.o) echo "$$flags";; esac; done)
 
 engine: $(ENGINE_BUILD)/hearth ## run, bench, logits, synth, quantize: only a C compiler needed
 

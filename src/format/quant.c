@@ -64,23 +64,3 @@ bool qtype_row_bytes(enum qtype t, int64_t n, size_t *out)
     return n >= 0 && n % q->block_elems == 0 &&
            size_mul((size_t)(n / q->block_elems), q->block_bytes, out);
 }
-
-void quant_pack_q5(const float *q, int offset, uint8_t *qs, uint8_t *qh)
-{
-    uint32_t high = 0;
-    for (int j = 0; j < 16; j++) {
-        int lo = (int)q[j] + offset, hi = (int)q[j + 16] + offset;
-        qs[j] = (uint8_t)((lo & 15) | (hi & 15) << 4);
-        high |= (uint32_t)(lo >> 4) << j | (uint32_t)(hi >> 4) << (j + 16);
-    }
-    memcpy(qh, &high, sizeof high);
-}
-
-void quant_pack_scale_min(const int *sc, const int *m, uint8_t *scales)
-{
-    for (int i = 0; i < 4; i++) {
-        scales[i] = (uint8_t)(sc[i] | (sc[i + 4] >> 4) << 6);
-        scales[i + 4] = (uint8_t)(m[i] | (m[i + 4] >> 4) << 6);
-        scales[i + 8] = (uint8_t)((sc[i + 4] & 15) | (m[i + 4] & 15) << 4);
-    }
-}

@@ -23,11 +23,9 @@ DECLARE(iq4_nl)
 DECLARE(iq4_xs)
 #undef DECLARE
 
-/* Packs 32 five-bit codes q[j] + offset: nibbles to qs, the fifth bits to qh. */
-void quant_pack_q5(const float *q, int offset, uint8_t *qs, uint8_t *qh);
-
-/* Packs 8 pairs of six-bit codes as quant_scale_min reads them. */
-void quant_pack_scale_min(const int *sc, const int *m, uint8_t *scales);
-
-/* Which of iq4_values `level` is. */
-int iq4_index(float level);
+/* The level of iq4_values nearest to v, and which one it is, by floor(2 (v + 128)), for v within
+ * -127..113. */
+struct quant_iq4_cells {
+    float level[512], index[512];
+};
+const struct quant_iq4_cells *quant_iq4_cells(void);

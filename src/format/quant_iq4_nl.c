@@ -1,5 +1,6 @@
 /* IQ4_NL: blocks of 32, x = d * one of 16 unevenly spaced levels. */
-#include "format/quant_fit.h"
+#include "format/quant_int.h"
+#include <pthread.h>
 
 const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                1,    13,   25,  38,  53,  69,  89,  113};
@@ -16,28 +17,22 @@ void iq4_nl_dequantize(const void *src, float *dst, int64_t n)
     }
 }
 
-int iq4_index(float level)
+static struct quant_iq4_cells cells;
+
+static void fill_cells(void)
 {
-    int i = 0;
-    while ((float)iq4_values[i] < level)
-        i++;
-    return i;
+    for (int i = 0, at = 0; i < 512; i++) {
+        float v = (float)i / 2 - 128; /* the cell is [v, v + 0.5); midpoints are multiples of 0.5 */
+        while (at + 1 < 16 && v >= (float)(iq4_values[at] + iq4_values[at + 1]) / 2)
+            at++;
+        cells.level[i] = (float)iq4_values[at];
+        cells.index[i] = (float)at;
+    }
 }
 
-void iq4_nl_quantize(const float *src, void *dst, int64_t n, const float *weight)
+const struct quant_iq4_cells *quant_iq4_cells(void)
 {
-    struct block_iq4_nl *b = dst;
-    struct fit_block in;
-    alignas(16) float q[QK];
-    struct fit_grid grid;
-    fit_grid_table(&grid, iq4_values, 16);
-    for (int64_t at = 0; at < n; at += QK, b++) {
-        float d = 0;
-        if (fit_load(&in, src + at, weight ? weight + at : NULL, QK))
-            d = fit_scale(&grid, in.x, in.w, QK, NULL);
-        b->d = fit_to_f16(d);
-        fit_round(&grid, in.x, QK, f16_to_f32(b->d), q);
-        for (int j = 0; j < 16; j++)
-            b->qs[j] = (uint8_t)(iq4_index(q[j]) | iq4_index(q[j + 16]) << 4);
-    }
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill_cells);
+    return &cells;
 }

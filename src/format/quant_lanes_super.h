@@ -1,0 +1,171 @@
+/* Super-blocks in lanes: n_sub sub-blocks of n values whose scales (and minima) are integer codes
+ * times the super-block's. See quant_lanes_fit.h. */
+#pragma once
+#include "format/quant_lanes_fit.h"
+
+struct super_shape {
+    int n_sub, n;         /* n_sub * n == QK_K */
+    int code_lo, code_hi; /* range of the sub-blocks' codes */
+    int reach;            /* neighbours of the rounded code that are tried */
+};
+
+/* Integer codes as floats, (sub-block, lane). */
+struct super_codes {
+    vf d, code[16];
+};
+
+INLINE vf super_round(vf v, vf id, float lo, float hi)
+{
+    return vf_round(vf_min(vf_max(v * id, vf_all(lo)), vf_all(hi)));
+}
+
+/* x = d * code[i] * q. d is rounded to f16. */
+INLINE void fit_super(const struct fit_grid g, const struct super_shape s,
+                      const struct lanes_block *b, bool weighted, struct super_codes *out)
+{
+    vf scale[16], weight[16], trial[16], zero = vf_all(0);
+    const struct fit_grid codes = {
+        .lo = (float)s.code_lo, .hi = (float)s.code_hi, .tries = 8, .width = 2.1f};
+    for (int i = 0; i < s.n_sub; i++) {
+        struct fit_scale f = fit_scale(g, b->x + i * s.n, b->w + i * s.n, s.n, weighted);
+        scale[i] = f.d;
+        weight[i] = f.importance;
+        out->code[i] = zero;
+    }
+    vf d = fit_f16(fit_scale(codes, scale, weight, s.n_sub, true).d), best = vf_all(3e38f);
+    out->d = zero;
+    for (int round = 0; round <= SUPER_ROUNDS; round++) {
+        /* given d, the best code of each sub-block: the rounded one or a neighbour */
+        vf total = zero, num = zero, den = zero, id = fit_inverse(d);
+        for (int i = 0; i < s.n_sub; i++) {
+            const vf *x = b->x + i * s.n, *w = b->w + i * s.n;
+            vf near = super_round(scale[i], id, codes.lo, codes.hi), least = vf_all(3e38f);
+            trial[i] = zero;
+            for (int k = -s.reach; k <= s.reach; k++) {
+                vf c = vf_min(vf_max(near + vf_all((float)k), vf_all(codes.lo)), vf_all(codes.hi));
+                vf e = fit_error(g, x, w, s.n, d * c, weighted);
+                vi better = (vi)(e < least);
+                least = vf_select(better, e, least);
+                trial[i] = vf_select(better, c, trial[i]);
+            }
+            total += least;
+            if (round < SUPER_ROUNDS) {
+                struct fit_sums p =
+                    fit_project(g, x, w, s.n, fit_inverse(d * trial[i]), weighted);
+                num += trial[i] * p.xq;
+                den += trial[i] * trial[i] * p.qq;
+            }
+        }
+        vi better = (vi)(total < best) & (vi)(d != zero);
+        best = vf_select(better, total, best);
+        out->d = vf_select(better, d, out->d);
+        for (int i = 0; i < s.n_sub; i++)
+            out->code[i] = vf_select(better, trial[i], out->code[i]);
+        /* the codes given, the d that suits all sub-blocks best */
+        if (round < SUPER_ROUNDS)
+            d = vf_select((vi)(den > zero), fit_f16(num / den), d);
+    }
+}
+
+/* Codes of scales and minima, d and dmin rounded to f16. */
+struct super_affine {
+    vf d, dmin, sc[16], m[16];
+};
+
+struct super_sums {
+    vf uu, uv, vv, xu, xv; /* products of u = sc q, v = -m and x, weighted */
+};
+
+/* The best pair of codes of a sub-block: near sc and m. */
+INLINE vf choose_pair(const struct fit_affine a, const struct super_shape s, const vf *x,
+                      const vf *w, vf d, vf dmin, vf near_s, vf near_m, bool weighted, vf *sc,
+                      vf *m)
+{
+    vf least = vf_all(3e38f), top = vf_all((float)s.code_hi), zero = vf_all(0);
+    *sc = *m = zero;
+    for (int i = -s.reach; i <= s.reach; i++) {
+        vf cs = vf_min(vf_max(near_s + vf_all((float)i), zero), top);
+        for (int k = -s.reach; k <= s.reach; k++) {
+            vf cm = vf_min(vf_max(near_m + vf_all((float)k), zero), top);
+            vf e = fit_error_line(x, w, s.n, d * cs, -(dmin * cm), a.q_max, weighted);
+            vi better = (vi)(e < least);
+            least = vf_select(better, e, least);
+            *sc = vf_select(better, cs, *sc);
+            *m = vf_select(better, cm, *m);
+        }
+    }
+    return least;
+}
+
+INLINE void super_add(struct super_sums *t, const struct fit_affine a, const vf *x, const vf *w,
+                      int n, vf d, vf dmin, vf sc, vf m, bool weighted)
+{
+    vf sw = vf_all(0), swx = vf_all(0);
+    for (int k = 0; k < n; k++) {
+        sw += fit_weigh(w, k, vf_all(1), weighted);
+        swx += fit_weigh(w, k, x[k], weighted);
+    }
+    struct fit_line_sums p =
+        fit_project_line(x, w, n, fit_inverse(d * sc), -(dmin * m), a.q_max, weighted);
+    t->uu += sc * sc * p.qq;
+    t->uv -= sc * m * p.q;
+    t->vv += m * m * sw;
+    t->xu += sc * p.xq;
+    t->xv -= m * swx;
+}
+
+/* Codes given: x is about d * (sc q) - dmin * m, two equations over all sub-blocks. */
+INLINE void super_solve(const struct super_sums *t, vf *d, vf *dmin)
+{
+    vf zero = vf_all(0), det = t->uu * t->vv - t->uv * t->uv, id = vf_all(1) / det;
+    vi regular = (vi)(det > vf_all(1e-6f) * t->uu * t->vv);
+    vf nd = vf_select(regular, (t->xu * t->vv - t->xv * t->uv) * id, t->xu / t->uu);
+    vf nm = vf_only(regular, (t->xv * t->uu - t->xu * t->uv) * id);
+    vi good = (vi)(nd > zero) & (vi)(nm >= zero);
+    *d = vf_select(good, fit_f16(nd), *d);
+    *dmin = vf_select(good, fit_f16(nm), *dmin);
+}
+
+/* x = d * sc[i] * q - dmin * m[i], codes in 0..code_hi, q in 0..q_max. */
+INLINE void fit_super_affine(const struct fit_affine a, const struct super_shape s,
+                             const struct lanes_block *b, bool weighted, struct super_affine *out)
+{
+    vf scale[16], below[16], weight[16], sum[16], zero = vf_all(0);
+    const struct fit_grid codes = {.lo = 0, .hi = (float)s.code_hi, .tries = 8, .width = 2.1f};
+    for (int i = 0; i < s.n_sub; i++) {
+        const vf *w = b->w + i * s.n;
+        struct fit_line l = fit_affine(a, b->x + i * s.n, w, s.n, weighted);
+        scale[i] = l.s;
+        below[i] = -l.b;
+        weight[i] = l.importance;
+        sum[i] = zero;
+        for (int k = 0; k < s.n; k++)
+            sum[i] += fit_weigh(w, k, vf_all(1), weighted);
+        out->sc[i] = out->m[i] = zero;
+    }
+    vf d = fit_f16(fit_scale(codes, scale, weight, s.n_sub, true).d), best = vf_all(3e38f);
+    vf dmin = fit_f16(fit_scale(codes, below, sum, s.n_sub, true).d);
+    out->d = out->dmin = zero;
+    for (int round = 0; round <= SUPER_ROUNDS; round++) {
+        struct super_sums t = {zero, zero, zero, zero, zero};
+        vf total = zero, id = fit_inverse(d), imin = fit_inverse(dmin), sc[16], m[16];
+        for (int i = 0; i < s.n_sub; i++) {
+            const vf *x = b->x + i * s.n, *w = b->w + i * s.n;
+            vf near_s = super_round(scale[i], id, 0, codes.hi);
+            vf near_m = super_round(below[i], imin, 0, codes.hi);
+            total += choose_pair(a, s, x, w, d, dmin, near_s, near_m, weighted, &sc[i], &m[i]);
+            if (round < SUPER_ROUNDS)
+                super_add(&t, a, x, w, s.n, d, dmin, sc[i], m[i], weighted);
+        }
+        vi better = (vi)(total < best);
+        best = vf_select(better, total, best);
+        out->d = vf_select(better, d, out->d);
+        out->dmin = vf_select(better, dmin, out->dmin);
+        for (int i = 0; i < s.n_sub; i++) {
+            out->sc[i] = vf_select(better, sc[i], out->sc[i]);
+            out->m[i] = vf_select(better, m[i], out->m[i]);
+        }
+        if (round < SUPER_ROUNDS)
+            super_solve(&t, &d, &dmin);
+    }
+}
