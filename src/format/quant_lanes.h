@@ -24,6 +24,8 @@ typedef uint32_t vu __attribute__((vector_size(4 * LANES), may_alias));
 typedef uint16_t vh __attribute__((vector_size(2 * LANES), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
+#define UNROLL_TEXT(text) _Pragma(#text)
+#define UNROLL(n)         UNROLL_TEXT(GCC unroll n)
 
 INLINE vf vf_all(float f)
 {

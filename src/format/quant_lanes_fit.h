@@ -92,7 +92,7 @@ INLINE vf fit_inverse(vf d) /* 0 for 0 */
 struct fit_grid {
     float lo, hi;
     const float *cells; /* NULL, or the nearest level by floor(2 (v + 128)) */
-    int tries;          /* scales tried per direction */
+    int tries;          /* scales tried per direction, an even number */
     float width;        /* of the range of trial scales, in steps of the grid's ends */
 };
 
@@ -109,27 +109,22 @@ struct fit_sums {
     vf xq, qq; /* sum(w x q), sum(w q^2) */
 };
 
-INLINE struct fit_sums fit_project(const struct fit_grid g, const vf *x, const vf *w, int n, vf id,
-                                   bool weighted)
+/* Rounds x / d for `tries` inverse scales id at once: the loads are shared, and as many chains of
+ * additions run side by side. */
+INLINE void fit_project(const struct fit_grid g, const vf *x, const vf *w, int n, const vf *id,
+                        int tries, bool weighted, struct fit_sums *s)
 {
-    struct fit_sums s = {vf_all(0), vf_all(0)};
+    UNROLL(4)
+    for (int k = 0; k < tries; k++)
+        s[k] = (struct fit_sums){vf_all(0), vf_all(0)};
     for (int i = 0; i < n; i++) {
-        vf q = fit_snap(g, x[i] * id), wq = fit_weigh(w, i, q, weighted);
-        s.xq += x[i] * wq;
-        s.qq += q * wq;
+        UNROLL(4)
+        for (int k = 0; k < tries; k++) {
+            vf q = fit_snap(g, x[i] * id[k]), wq = fit_weigh(w, i, q, weighted);
+            s[k].xq += x[i] * wq;
+            s[k].qq += q * wq;
+        }
     }
-    return s;
-}
-
-/* sum(w * (x - d q)^2) with the best q */
-INLINE vf fit_error(const struct fit_grid g, const vf *x, const vf *w, int n, vf d, bool weighted)
-{
-    vf id = fit_inverse(d), sum = vf_all(0);
-    for (int i = 0; i < n; i++) {
-        vf e = x[i] - fit_snap(g, x[i] * id) * d;
-        sum += fit_weigh(w, i, e * e, weighted);
-    }
-    return sum;
 }
 
 struct fit_scale {
@@ -167,17 +162,22 @@ INLINE struct fit_scale fit_scale(const struct fit_grid g, const vf *x, const vf
     vf ip = vf_all(1) / vf_select(some, peak, vf_all(1));
     struct fit_search f = {{vf_all(0), vf_all(0)}, vf_all(0)};
     /* the peak goes near one end of the grid: the low one, then the high one */
+    struct fit_sums s[2];
     for (int dir = 0; dir < 2; dir++) {
         float end = dir ? g.hi : -g.lo, step = g.width / (float)(g.tries - 1);
-        for (int k = 0; end > 0 && k < g.tries; k++) {
+        for (int k = 0; end > 0 && k < g.tries; k += 2) {
             float top = end + step * (float)k - g.width * 0.57f;
-            if (top >= 0.5f)
-                fit_keep(&f, fit_project(g, x, w, n, ip * vf_all(dir ? top : -top), weighted));
+            float first = top > 0.5f ? top : 0.5f, second = top + step > 0.5f ? top + step : 0.5f;
+            vf id[2] = {ip * vf_all(dir ? first : -first), ip * vf_all(dir ? second : -second)};
+            fit_project(g, x, w, n, id, 2, weighted, s);
+            fit_keep(&f, s[0]);
+            fit_keep(&f, s[1]);
         }
     }
     for (int k = 0; k < REFINE; k++) {
         vf id = vf_select((vi)(f.best.xq != vf_all(0)), f.best.qq / f.best.xq, vf_all(0));
-        if (!vi_any(fit_keep(&f, fit_project(g, x, w, n, id, weighted))))
+        fit_project(g, x, w, n, &id, 1, weighted, s);
+        if (!vi_any(fit_keep(&f, s[0])))
             break;
     }
     some &= (vi)(f.best.qq > vf_all(0));
@@ -190,51 +190,59 @@ struct fit_line_sums {
     vf q, xq, qq; /* sums of w q, w x q, w q^2 */
 };
 
-/* q = (x - origin) * is rounded into 0..q_max */
-INLINE struct fit_line_sums fit_project_line(const vf *x, const vf *w, int n, vf is, vf origin,
-                                             float q_max, bool weighted)
+/* q of x in a line: x * is - shift rounded into 0..q_max. */
+INLINE vf fit_round_line(vf x, vf is, vf shift, float q_max)
 {
-    struct fit_line_sums s = {vf_all(0), vf_all(0), vf_all(0)};
-    vf shift = origin * is;
+    return vf_round(vf_min(vf_max(x * is - shift, vf_all(0)), vf_all(q_max)));
+}
+
+/* The sums for `tries` lines at once (see fit_project). */
+INLINE void fit_project_line(const vf *x, const vf *w, int n, const vf *is, const vf *shift,
+                             int tries, float q_max, bool weighted, struct fit_line_sums *s)
+{
+    UNROLL(4)
+    for (int k = 0; k < tries; k++)
+        s[k] = (struct fit_line_sums){vf_all(0), vf_all(0), vf_all(0)};
     for (int i = 0; i < n; i++) {
-        vf v = x[i] * is - shift;
-        vf q = vf_round(vf_min(vf_max(v, vf_all(0)), vf_all(q_max)));
-        vf wq = fit_weigh(w, i, q, weighted);
-        s.q += wq;
-        s.xq += x[i] * wq;
-        s.qq += q * wq;
+        UNROLL(4)
+        for (int k = 0; k < tries; k++) {
+            vf q = fit_round_line(x[i], is[k], shift[k], q_max);
+            vf wq = fit_weigh(w, i, q, weighted);
+            s[k].q += wq;
+            s[k].xq += x[i] * wq;
+            s[k].qq += q * wq;
+        }
     }
-    return s;
 }
 
 struct fit_line {
     vf s, b, importance; /* x is about s q + b; importance: sum(w q^2) */
+    vf w, wx;            /* sum(w), sum(w x) */
 };
 
 struct fit_line_search {
     struct fit_line best;
-    vf gain;  /* by how much the squared error falls below sum(w x^2) */
-    vf w, wx; /* sum(w), sum(w x) */
+    vf gain; /* by how much the squared error falls below sum(w x^2) */
 };
 
 /* Takes the best line for the q of t where it is better: two equations in s and b; b is held at 0
  * where it must not rise. */
 INLINE vi fit_keep_line(struct fit_line_search *f, struct fit_line_sums t, bool only_below)
 {
-    vf zero = vf_all(0), det = f->w * t.qq - t.q * t.q;
-    vi regular = (vi)(det > vf_all(1e-6f) * f->w * t.qq);
+    vf zero = vf_all(0), det = f->best.w * t.qq - t.q * t.q;
+    vi regular = (vi)(det > vf_all(1e-6f) * f->best.w * t.qq);
     vf id = vf_all(1) / det;
-    vf s = vf_only(regular, (f->w * t.xq - f->wx * t.q) * id);
-    vf b = vf_select(regular, (t.qq * f->wx - t.q * t.xq) * id,
-                     vf_only((vi)(f->w > zero), f->wx / f->w));
+    vf s = vf_only(regular, (f->best.w * t.xq - f->best.wx * t.q) * id);
+    vf b = vf_select(regular, (t.qq * f->best.wx - t.q * t.xq) * id,
+                     vf_only((vi)(f->best.w > zero), f->best.wx / f->best.w));
     if (only_below) {
         vi above = (vi)(b > zero);
         s = vf_select(above, vf_only((vi)(t.qq > zero), t.xq / t.qq), s);
         b = vf_only(~above, b);
     }
     s = vf_max(s, zero);
-    vf gain = vf_all(2) * (s * t.xq + b * f->wx) - s * s * t.qq - vf_all(2) * s * b * t.q -
-              b * b * f->w;
+    vf gain = vf_all(2) * (s * t.xq + b * f->best.wx) - s * s * t.qq - vf_all(2) * s * b * t.q -
+              b * b * f->best.w;
     vi better = (vi)(gain > f->gain);
     f->gain = vf_select(better, gain, f->gain);
     f->best.s = vf_select(better, s, f->best.s);
@@ -248,7 +256,7 @@ INLINE vi fit_keep_line(struct fit_line_search *f, struct fit_line_sums t, bool 
  * tried at -nudge, 0 and nudge too. */
 struct fit_affine {
     float q_max, from, to, nudge;
-    int tries;
+    int tries;       /* an even number */
     bool only_below; /* b <= 0 */
 };
 
@@ -256,51 +264,37 @@ INLINE struct fit_line fit_affine(const struct fit_affine a, const vf *x, const 
                                   bool weighted)
 {
     vf lo = vf_all(FIT_LARGEST), hi = -lo, zero = vf_all(0);
-    struct fit_line_search f = {{zero, zero, zero}, vf_all(-3e38f), zero, zero};
+    struct fit_line_search f = {{zero, zero, zero, zero, zero}, vf_all(-3e38f)};
     for (int i = 0; i < n; i++) {
         vi counts = weighted ? (vi)(w[i] > zero) : vi_all(-1);
         lo = vf_min(vf_select(counts, x[i], lo), lo);
         hi = vf_max(vf_select(counts, x[i], hi), hi);
-        f.w += fit_weigh(w, i, vf_all(1), weighted);
-        f.wx += fit_weigh(w, i, x[i], weighted);
+        f.best.w += fit_weigh(w, i, vf_all(1), weighted);
+        f.best.wx += fit_weigh(w, i, x[i], weighted);
     }
     if (a.only_below)
         lo = vf_min(lo, zero);
     fit_keep_line(&f, (struct fit_line_sums){zero, zero, zero}, a.only_below);
     vi some = (vi)(hi - lo >= vf_all(FIT_SMALLEST));
     vf unit = vf_all(1) / vf_select(some, hi - lo, vf_all(1));
-    for (int k = 0; k < a.tries; k++) {
-        float top = a.q_max + a.from + (a.to - a.from) * (float)k / (float)(a.tries - 1);
-        vf is = unit * vf_all(top), one = vf_all(a.nudge) / is;
-        for (int o = a.nudge > 0 ? -1 : 0; o <= (a.nudge > 0 ? 1 : 0); o++)
-            fit_keep_line(&f,
-                          fit_project_line(x, w, n, is, lo - vf_all((float)o) * one, a.q_max,
-                                           weighted),
-                          a.only_below);
+    struct fit_line_sums s[2];
+    float step = (a.to - a.from) / (float)(a.tries - 1), low = a.nudge > 0 ? -a.nudge : 0;
+    for (int k = 0; k < a.tries; k += 2) {
+        float top = a.q_max + a.from + step * (float)k;
+        vf is[2] = {unit * vf_all(top), unit * vf_all(top + step)};
+        for (float o = low; o <= a.nudge; o += a.nudge > 0 ? a.nudge : 1) {
+            vf shift[2] = {lo * is[0] - vf_all(o), lo * is[1] - vf_all(o)};
+            fit_project_line(x, w, n, is, shift, 2, a.q_max, weighted, s);
+            fit_keep_line(&f, s[0], a.only_below);
+            fit_keep_line(&f, s[1], a.only_below);
+        }
     }
     for (int k = 0; k < REFINE; k++) {
-        vf is = fit_inverse(f.best.s);
-        if (!vi_any(fit_keep_line(&f, fit_project_line(x, w, n, is, f.best.b, a.q_max, weighted),
-                                  a.only_below)))
+        vf is = fit_inverse(f.best.s), shift = f.best.b * is;
+        fit_project_line(x, w, n, &is, &shift, 1, a.q_max, weighted, s);
+        if (!vi_any(fit_keep_line(&f, s[0], a.only_below)))
             break;
     }
     f.best.s = vf_only(some, f.best.s);
     return f.best;
-}
-
-INLINE vf fit_error_line(const vf *x, const vf *w, int n, vf s, vf b, float q_max, bool weighted)
-{
-    vf is = fit_inverse(s), shift = b * is, sum = vf_all(0);
-    for (int i = 0; i < n; i++) {
-        vf q = vf_round(vf_min(vf_max(x[i] * is - shift, vf_all(0)), vf_all(q_max)));
-        vf e = x[i] - b - s * q;
-        sum += fit_weigh(w, i, e * e, weighted);
-    }
-    return sum;
-}
-
-/* q of x in a line, as fit_error_line counts it */
-INLINE vf fit_round_line(vf x, vf is, vf shift, float q_max)
-{
-    return vf_round(vf_min(vf_max(x * is - shift, vf_all(0)), vf_all(q_max)));
 }

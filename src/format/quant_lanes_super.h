@@ -32,31 +32,34 @@ INLINE void fit_super(const struct fit_grid g, const struct super_shape s,
         weight[i] = f.importance;
         out->code[i] = zero;
     }
-    vf d = fit_f16(fit_scale(codes, scale, weight, s.n_sub, true).d), best = vf_all(3e38f);
+    vf d = fit_f16(fit_scale(codes, scale, weight, s.n_sub, true).d), best = vf_all(-3e38f);
     out->d = zero;
     for (int round = 0; round <= SUPER_ROUNDS; round++) {
         /* given d, the best code of each sub-block: the rounded one or a neighbour */
         vf total = zero, num = zero, den = zero, id = fit_inverse(d);
         for (int i = 0; i < s.n_sub; i++) {
-            const vf *x = b->x + i * s.n, *w = b->w + i * s.n;
-            vf near = super_round(scale[i], id, codes.lo, codes.hi), least = vf_all(3e38f);
-            trial[i] = zero;
-            for (int k = -s.reach; k <= s.reach; k++) {
-                vf c = vf_min(vf_max(near + vf_all((float)k), vf_all(codes.lo)), vf_all(codes.hi));
-                vf e = fit_error(g, x, w, s.n, d * c, weighted);
-                vi better = (vi)(e < least);
-                least = vf_select(better, e, least);
-                trial[i] = vf_select(better, c, trial[i]);
+            vf near = super_round(scale[i], id, codes.lo, codes.hi), c[3], inverse[3];
+            struct fit_sums p[3];
+            for (int k = 0; k < 3; k++) {
+                c[k] = vf_min(vf_max(near + vf_all((float)k - 1), vf_all(codes.lo)),
+                              vf_all(codes.hi));
+                inverse[k] = fit_inverse(d * c[k]);
             }
-            total += least;
-            if (round < SUPER_ROUNDS) {
-                struct fit_sums p =
-                    fit_project(g, x, w, s.n, fit_inverse(d * trial[i]), weighted);
-                num += trial[i] * p.xq;
-                den += trial[i] * trial[i] * p.qq;
+            fit_project(g, b->x + i * s.n, b->w + i * s.n, s.n, inverse, 3, weighted, p);
+            vf gain = vf_all(-3e38f);
+            for (int k = 0; k < 3; k++) {
+                vf dl = d * c[k], e = dl * (vf_all(2) * p[k].xq - dl * p[k].qq);
+                vi better = (vi)(e > gain);
+                gain = vf_select(better, e, gain);
+                trial[i] = vf_select(better, c[k], trial[i]);
+                p[0].xq = vf_select(better, p[k].xq, p[0].xq);
+                p[0].qq = vf_select(better, p[k].qq, p[0].qq);
             }
+            total += gain;
+            num += trial[i] * p[0].xq;
+            den += trial[i] * trial[i] * p[0].qq;
         }
-        vi better = (vi)(total < best) & (vi)(d != zero);
+        vi better = (vi)(total > best) & (vi)(d != zero);
         best = vf_select(better, total, best);
         out->d = vf_select(better, d, out->d);
         for (int i = 0; i < s.n_sub; i++)
@@ -72,46 +75,48 @@ struct super_affine {
     vf d, dmin, sc[16], m[16];
 };
 
+struct sub_sums {
+    vf w, wx; /* of a sub-block: sum(w), sum(w x) */
+};
+
 struct super_sums {
     vf uu, uv, vv, xu, xv; /* products of u = sc q, v = -m and x, weighted */
 };
 
-/* The best pair of codes of a sub-block: near sc and m. */
+/* The best pair of codes of a sub-block, near sc and m, into *sc and *m; returns by how much the
+ * squared error falls below sum(w x^2), and adds to t. The codes q are those of the nearest m (for
+ * each sc): another m with the same q is a sum away. */
 INLINE vf choose_pair(const struct fit_affine a, const struct super_shape s, const vf *x,
-                      const vf *w, vf d, vf dmin, vf near_s, vf near_m, bool weighted, vf *sc,
-                      vf *m)
+                      const vf *w, const struct sub_sums *u, vf d, vf dmin, vf near_m,
+                      bool weighted, vf *sc, vf *m, struct super_sums *t)
 {
-    vf least = vf_all(3e38f), top = vf_all((float)s.code_hi), zero = vf_all(0);
-    *sc = *m = zero;
+    vf most = vf_all(-3e38f), top = vf_all((float)s.code_hi), zero = vf_all(0), near_s = *sc;
+    struct fit_line_sums best = {zero, zero, zero};
+    *m = zero;
     for (int i = -s.reach; i <= s.reach; i++) {
-        vf cs = vf_min(vf_max(near_s + vf_all((float)i), zero), top);
+        vf cs = vf_min(vf_max(near_s + vf_all((float)i), zero), top), l = d * cs;
+        vf is = fit_inverse(l), shift = -(dmin * near_m) * is;
+        struct fit_line_sums p;
+        fit_project_line(x, w, s.n, &is, &shift, 1, a.q_max, weighted, &p);
         for (int k = -s.reach; k <= s.reach; k++) {
-            vf cm = vf_min(vf_max(near_m + vf_all((float)k), zero), top);
-            vf e = fit_error_line(x, w, s.n, d * cs, -(dmin * cm), a.q_max, weighted);
-            vi better = (vi)(e < least);
-            least = vf_select(better, e, least);
+            vf cm = vf_min(vf_max(near_m + vf_all((float)k), zero), top), o = dmin * cm;
+            vf gain = l * (vf_all(2) * (p.xq + o * p.q) - l * p.qq) -
+                      o * (vf_all(2) * u->wx + o * u->w);
+            vi better = (vi)(gain > most);
+            most = vf_select(better, gain, most);
             *sc = vf_select(better, cs, *sc);
             *m = vf_select(better, cm, *m);
+            best.q = vf_select(better, p.q, best.q);
+            best.xq = vf_select(better, p.xq, best.xq);
+            best.qq = vf_select(better, p.qq, best.qq);
         }
     }
-    return least;
-}
-
-INLINE void super_add(struct super_sums *t, const struct fit_affine a, const vf *x, const vf *w,
-                      int n, vf d, vf dmin, vf sc, vf m, bool weighted)
-{
-    vf sw = vf_all(0), swx = vf_all(0);
-    for (int k = 0; k < n; k++) {
-        sw += fit_weigh(w, k, vf_all(1), weighted);
-        swx += fit_weigh(w, k, x[k], weighted);
-    }
-    struct fit_line_sums p =
-        fit_project_line(x, w, n, fit_inverse(d * sc), -(dmin * m), a.q_max, weighted);
-    t->uu += sc * sc * p.qq;
-    t->uv -= sc * m * p.q;
-    t->vv += m * m * sw;
-    t->xu += sc * p.xq;
-    t->xv -= m * swx;
+    t->uu += *sc * *sc * best.qq;
+    t->uv -= *sc * *m * best.q;
+    t->vv += *m * *m * u->w;
+    t->xu += *sc * best.xq;
+    t->xv -= *m * u->wx;
+    return most;
 }
 
 /* Codes given: x is about d * (sc q) - dmin * m, two equations over all sub-blocks. */
@@ -131,6 +136,7 @@ INLINE void fit_super_affine(const struct fit_affine a, const struct super_shape
                              const struct lanes_block *b, bool weighted, struct super_affine *out)
 {
     vf scale[16], below[16], weight[16], sum[16], zero = vf_all(0);
+    struct sub_sums u[16];
     const struct fit_grid codes = {.lo = 0, .hi = (float)s.code_hi, .tries = 8, .width = 2.1f};
     for (int i = 0; i < s.n_sub; i++) {
         const vf *w = b->w + i * s.n;
@@ -138,26 +144,23 @@ INLINE void fit_super_affine(const struct fit_affine a, const struct super_shape
         scale[i] = l.s;
         below[i] = -l.b;
         weight[i] = l.importance;
-        sum[i] = zero;
-        for (int k = 0; k < s.n; k++)
-            sum[i] += fit_weigh(w, k, vf_all(1), weighted);
+        sum[i] = l.w;
+        u[i] = (struct sub_sums){l.w, l.wx};
         out->sc[i] = out->m[i] = zero;
     }
-    vf d = fit_f16(fit_scale(codes, scale, weight, s.n_sub, true).d), best = vf_all(3e38f);
+    vf d = fit_f16(fit_scale(codes, scale, weight, s.n_sub, true).d), best = vf_all(-3e38f);
     vf dmin = fit_f16(fit_scale(codes, below, sum, s.n_sub, true).d);
     out->d = out->dmin = zero;
     for (int round = 0; round <= SUPER_ROUNDS; round++) {
         struct super_sums t = {zero, zero, zero, zero, zero};
         vf total = zero, id = fit_inverse(d), imin = fit_inverse(dmin), sc[16], m[16];
         for (int i = 0; i < s.n_sub; i++) {
-            const vf *x = b->x + i * s.n, *w = b->w + i * s.n;
-            vf near_s = super_round(scale[i], id, 0, codes.hi);
             vf near_m = super_round(below[i], imin, 0, codes.hi);
-            total += choose_pair(a, s, x, w, d, dmin, near_s, near_m, weighted, &sc[i], &m[i]);
-            if (round < SUPER_ROUNDS)
-                super_add(&t, a, x, w, s.n, d, dmin, sc[i], m[i], weighted);
+            sc[i] = super_round(scale[i], id, 0, codes.hi);
+            total += choose_pair(a, s, b->x + i * s.n, b->w + i * s.n, &u[i], d, dmin, near_m,
+                                 weighted, &sc[i], &m[i], &t);
         }
-        vi better = (vi)(total < best);
+        vi better = (vi)(total > best);
         best = vf_select(better, total, best);
         out->d = vf_select(better, d, out->d);
         out->dmin = vf_select(better, dmin, out->dmin);
