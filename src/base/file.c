@@ -88,25 +88,48 @@ enum status file_writer_open(struct file_writer *w, const char *path, struct err
     return OK;
 }
 
+/* Large files start on their way to the disk early, or the sync at the end waits for all of them.
+ */
+enum { FLUSH_BYTES = 32 << 20 };
+
+static void writer_fail(struct file_writer *w)
+{
+    w->error = w->failed ? w->error : errno;
+    w->failed = true;
+}
+
 void file_writer_put(struct file_writer *w, const void *p, size_t n)
 {
-    if (!w->failed && n && fwrite(p, 1, n, w->f) != n)
-        w->failed = true;
+    if (w->failed || !n)
+        return;
+    if (fwrite(p, 1, n, w->f) != n) {
+        writer_fail(w);
+        return;
+    }
+    w->put += n;
+    if (w->put - w->flushed >= FLUSH_BYTES) {
+        /* a hint: what it cannot start, fsync does */
+        (void)sync_file_range(fileno(w->f), (off_t)w->flushed, (off_t)(w->put - w->flushed),
+                              SYNC_FILE_RANGE_WRITE);
+        w->flushed = w->put;
+    }
 }
 
 enum status file_writer_commit(struct file_writer *w, struct err *err)
 {
-    bool ok = !w->failed && fflush(w->f) == 0 && fsync(fileno(w->f)) == 0;
-    ok = fclose(w->f) == 0 && ok;
+    if (!w->failed && (fflush(w->f) != 0 || fsync(fileno(w->f)) != 0))
+        writer_fail(w);
+    if (fclose(w->f) != 0)
+        writer_fail(w);
     w->f = NULL;
-    if (ok)
-        ok = rename(w->part, w->path) == 0;
+    if (!w->failed && rename(w->part, w->path) != 0)
+        writer_fail(w);
     enum status s = OK;
-    if (ok) {
+    if (!w->failed) {
         free(w->part);
         w->part = NULL;
     } else {
-        s = err_set(err, EIO, "cannot write '%s': %s", w->path, strerror(errno));
+        s = err_set(err, EIO, "cannot write '%s': %s", w->path, strerror(w->error));
     }
     file_writer_abort(w);
     return s;

@@ -20,12 +20,15 @@ NODISCARD enum status file_read(const char *path, struct buf *out, struct err *e
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 
-/* Writing: bytes go to PATH.part-PID; file_writer_commit flushes, syncs and renames it over PATH;
+/* Writing: bytes go to PATH.part-PID, on their way to the disk while more come; file_writer_commit
+ * flushes, syncs and renames it over PATH;
  * file_writer_abort (or a crash) leaves PATH as it was. Errors are sticky and told by commit. */
 struct file_writer {
     FILE *f;
     char *path, *part;
     bool failed;
+    int error; /* errno of what failed */
+    size_t put, flushed;
 };
 
 NODISCARD enum status file_writer_open(struct file_writer *w, const char *path, struct err *err);

@@ -144,21 +144,18 @@ struct convert_job {
     enum qtype from, to;
     int64_t cols;
     size_t src_row, dst_row;
-    float *scratch; /* (workers, cols) */
+    int64_t tile;   /* rows per call */
+    float *scratch; /* (workers, tile, cols) */
 };
 
 static void convert_rows(void *ctx, int worker, int64_t begin, int64_t end)
 {
     const struct convert_job *j = ctx;
-    float *f = j->scratch + worker * j->cols;
-    for (int64_t r = begin; r < end; r++) {
-        const unsigned char *src = j->src + (size_t)r * j->src_row;
-        unsigned char *dst = j->dst + (size_t)r * j->dst_row;
-        qtype_info(j->from)->dequantize(src, f, j->cols);
-        if (j->to == QT_F32)
-            memcpy(dst, f, (size_t)j->cols * sizeof *f);
-        else
-            qtype_info(j->to)->quantize(f, dst, j->cols, NULL);
+    float *f = j->scratch + worker * j->tile * j->cols;
+    for (int64_t r = begin, n; r < end; r += n) {
+        n = end - r < j->tile ? end - r : j->tile;
+        qtype_info(j->from)->dequantize(j->src + (size_t)r * j->src_row, f, n * j->cols);
+        qtype_info(j->to)->quantize(f, j->dst + (size_t)r * j->dst_row, n * j->cols, NULL);
     }
 }
 
@@ -166,13 +163,14 @@ static void convert_rows(void *ctx, int worker, int64_t begin, int64_t end)
 static enum status convert(struct binder *b, struct mat *w, enum qtype to, struct str name)
 {
     size_t dst_row, bytes, scratch;
-    int workers = b->opt->pool ? pool_size(b->opt->pool) : 1;
+    int64_t workers = b->opt->pool ? pool_size(b->opt->pool) : 1;
+    int64_t tile = qtype_rows_at_once(w->cols);
     if (!qtype_info(w->type)->dequantize)
         return err_set(b->err, EFORMAT,
                        "tensor '%.*s': type %s, expected floats or quantized blocks", STR_ARG(name),
                        qtype_info(w->type)->name);
     if (!qtype_row_bytes(to, w->cols, &dst_row) || !size_mul(dst_row, (size_t)w->rows, &bytes) ||
-        !size_mul((size_t)w->cols * sizeof(float), (size_t)workers, &scratch))
+        !size_mul((size_t)w->cols * sizeof(float), (size_t)(workers * tile), &scratch))
         return err_set(b->err, EFORMAT, "tensor '%.*s': too large", STR_ARG(name));
     void *p = model_own(b->m, bytes);
     float *f = mem_aligned(scratch);
@@ -191,8 +189,10 @@ static enum status convert(struct binder *b, struct mat *w, enum qtype to, struc
                                 .cols = w->cols,
                                 .src_row = w->row_bytes,
                                 .dst_row = dst_row,
+                                .tile = tile,
                                 .scratch = f};
-        pool_run(b->opt->pool, convert_rows, &j, w->rows, w->rows / (8 * workers) + 1);
+        pool_run(b->opt->pool, convert_rows, &j, w->rows,
+                 (w->rows / (8 * workers) + tile) / tile * tile);
     }
     mem_aligned_free(f, scratch);
     b->done += w->row_bytes * (size_t)w->rows;

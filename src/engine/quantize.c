@@ -1,7 +1,7 @@
-/* Tensors pass through one at a time, in chunks of rows that the pool's threads convert and the
- * caller writes: memory stays at a few chunks whatever the model's size, and the output's bytes do
- * not depend on the number of threads. Bytes that are already what is wanted are copied as they
- * are. */
+/* Tensors pass through one at a time, in chunks of rows that the pool's threads convert while one
+ * of them writes the chunk before: memory stays at a few chunks whatever the model's size, and the
+ * output's bytes do not depend on the number of threads. Bytes that are already what is wanted are
+ * copied as they are. */
 #include "engine/quantize.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -14,13 +14,14 @@
 #include <stdlib.h>
 
 /* Output of one chunk of rows; large enough that threads rarely wait for each other. */
-enum { CHUNK_BYTES = 16 << 20 };
+enum { CHUNK_BYTES = 8 << 20 };
 
 /* ---- importance matrix ---- */
 
-/* Column weights of a tensor: sums of squared activations over their count, one row per expert. */
+/* Column weights of a tensor: sums of squared activations over their count, of each expert,
+ * repeated for the rows that are converted in one call. */
 struct importance {
-    float *weight; /* (n_experts, cols), NULL: none */
+    float *weight; /* (n_experts, qtype_rows_at_once(cols), cols), NULL: none */
     int64_t n_experts;
 };
 
@@ -45,14 +46,18 @@ static enum status find_importance(const struct gguf *imatrix, const struct tens
                        "importance of tensor '%s' is %lld x %lld %s, expected %lld x %lld f32",
                        show(t->name).s, (long long)sums->ne[0], (long long)experts,
                        qtype_info(sums->type)->name, (long long)t->ne[0], (long long)t->ne[2]);
-    out->weight = mem_array((size_t)tensor_elems(sums), sizeof *out->weight);
+    int64_t cols = t->ne[0], repeat = qtype_rows_at_once(cols);
+    size_t n;
+    if (size_mul((size_t)tensor_elems(sums), (size_t)repeat, &n))
+        out->weight = mem_array(n, sizeof *out->weight);
     if (!out->weight)
         return err_set(err, ENOMEMORY, "no memory for the importance of '%s'", show(t->name).s);
     out->n_experts = experts;
     const float *s = sums->data, *c = counts->data;
     for (int64_t e = 0; e < experts; e++) {
-        for (int64_t i = 0; i < t->ne[0]; i++)
-            out->weight[e * t->ne[0] + i] = c[e] > 0 ? s[e * t->ne[0] + i] / c[e] : 1.0f;
+        float *w = out->weight + e * repeat * cols;
+        for (int64_t i = 0; i < repeat * cols; i++)
+            w[i] = c[e] > 0 ? s[e * cols + i % cols] / c[e] : 1.0f;
     }
     return OK;
 }
@@ -62,29 +67,53 @@ static enum status find_importance(const struct gguf *imatrix, const struct tens
 struct job {
     const struct quantize_tensor *q;
     const struct importance *importance;
-    int64_t first_row; /* of the chunk */
+    struct gguf_writer *w;
+    int64_t first_row, n_rows; /* of the chunk */
+    int64_t tile;              /* rows per call */
     size_t in_row_bytes, out_row_bytes;
-    unsigned char *out;
-    float *scratch; /* one row per worker */
+    unsigned char *out;           /* the chunk */
+    const unsigned char *written; /* the chunk before, to be written meanwhile */
+    size_t written_bytes;
+    float *scratch; /* (workers, tile, cols) */
 };
 
-static void convert_rows(void *ctx, int worker, int64_t begin, int64_t end)
+/* Rows [i, i + n) of the chunk. */
+static void convert_tile(const struct job *job, float *tile, int64_t i, int64_t n)
+{
+    const struct tensor *t = &job->q->t;
+    int64_t r = job->first_row + i;
+    if (job->q->rows)
+        job->q->rows(job->q->ctx, r, n, tile);
+    else
+        qtype_info(t->type)->dequantize(
+            (const unsigned char *)t->data + (size_t)r * job->in_row_bytes, tile, n * t->ne[0]);
+    const float *weight = job->importance->weight;
+    if (weight && job->importance->n_experts > 1)
+        weight += r / t->ne[1] * job->tile * t->ne[0];
+    qtype_info(job->q->out)
+        ->quantize(tile, job->out + (size_t)i * job->out_row_bytes, n * t->ne[0], weight);
+}
+
+/* Item 0 writes the chunk before, item k > 0 converts tile k - 1. */
+static void convert_items(void *ctx, int worker, int64_t begin, int64_t end)
 {
     const struct job *job = ctx;
     const struct tensor *t = &job->q->t;
-    float *row = job->scratch + worker * t->ne[0];
-    for (int64_t i = begin; i < end; i++) {
-        int64_t r = job->first_row + i;
-        if (job->q->rows)
-            job->q->rows(job->q->ctx, r, 1, row);
-        else
-            qtype_info(t->type)->dequantize(
-                (const unsigned char *)t->data + (size_t)r * job->in_row_bytes, row, t->ne[0]);
-        const float *weight = job->importance->weight;
-        if (weight && job->importance->n_experts > 1)
-            weight += r / t->ne[1] * t->ne[0];
-        qtype_info(job->q->out)
-            ->quantize(row, job->out + (size_t)i * job->out_row_bytes, t->ne[0], weight);
+    float *tile = job->scratch + worker * job->tile * t->ne[0];
+    for (int64_t item = begin; item < end; item++) {
+        if (item == 0) {
+            gguf_write_data(job->w, job->written, job->written_bytes);
+            continue;
+        }
+        int64_t i = (item - 1) * job->tile, stop = i + job->tile;
+        stop = stop < job->n_rows ? stop : job->n_rows;
+        for (int64_t n; i < stop; i += n) {
+            n = stop - i;
+            int64_t in_expert = t->ne[1] - (job->first_row + i) % t->ne[1];
+            if (job->importance->n_experts > 1 && n > in_expert)
+                n = in_expert;
+            convert_tile(job, tile, i, n);
+        }
     }
 }
 
@@ -92,7 +121,7 @@ static void convert_rows(void *ctx, int worker, int64_t begin, int64_t end)
 static void copy_tensor(const struct tensor *t, struct gguf_writer *w)
 {
     const unsigned char *p = t->data;
-    for (size_t at = 0; at < t->bytes; at += CHUNK_BYTES)
+    for (size_t at = 0; at < t->bytes && !gguf_writer_failed(w); at += CHUNK_BYTES)
         gguf_write_data(w, p + at, t->bytes - at < CHUNK_BYTES ? t->bytes - at : CHUNK_BYTES);
 }
 
@@ -101,28 +130,34 @@ static enum status convert_tensor(const struct quantize_tensor *q, const struct 
 {
     const struct tensor *t = &q->t;
     int64_t rows = t->ne[1] * t->ne[2] * t->ne[3];
-    struct job job = {.q = q, .importance = imp};
+    struct job job = {.q = q, .importance = imp, .w = w, .tile = qtype_rows_at_once(t->ne[0])};
     size_t workers = pool ? (size_t)pool_size(pool) : 1, scratch;
     if (!qtype_row_bytes(q->out, t->ne[0], &job.out_row_bytes) ||
         !qtype_row_bytes(t->type, t->ne[0], &job.in_row_bytes) ||
-        !size_mul(workers * sizeof(float), (size_t)t->ne[0], &scratch))
+        !size_mul(workers * (size_t)job.tile * sizeof(float), (size_t)t->ne[0], &scratch))
         return err_set(err, EFORMAT, "tensor '%s': rows of %lld elements do not fit type %s",
                        show(t->name).s, (long long)t->ne[0], qtype_info(q->out)->name);
     int64_t chunk = job.out_row_bytes < CHUNK_BYTES ? CHUNK_BYTES / (int64_t)job.out_row_bytes : 1;
     chunk = chunk < rows ? chunk : rows;
     size_t out_bytes = (size_t)chunk * job.out_row_bytes;
-    job.out = mem_aligned(out_bytes);
+    unsigned char *out[2] = {mem_aligned(out_bytes), mem_aligned(out_bytes)};
     job.scratch = mem_aligned(scratch);
     enum status s = OK;
-    if (!job.out || !job.scratch)
+    if (!out[0] || !out[1] || !job.scratch)
         s = err_set(err, ENOMEMORY, "tensor '%s': no memory for %lld rows", show(t->name).s,
                     (long long)chunk);
-    for (; s == OK && job.first_row < rows; job.first_row += chunk) {
-        int64_t n = rows - job.first_row < chunk ? rows - job.first_row : chunk;
-        pool_run(pool, convert_rows, &job, n, 1 + n / (int64_t)(workers * 8));
-        gguf_write_data(w, job.out, (size_t)n * job.out_row_bytes);
+    for (int k = 0; s == OK && job.first_row < rows && !gguf_writer_failed(w); k ^= 1) {
+        job.out = out[k];
+        job.n_rows = rows - job.first_row < chunk ? rows - job.first_row : chunk;
+        pool_run(pool, convert_items, &job, 1 + (job.n_rows + job.tile - 1) / job.tile, 1);
+        job.written = out[k];
+        job.written_bytes = (size_t)job.n_rows * job.out_row_bytes;
+        job.first_row += job.n_rows;
     }
-    mem_aligned_free(job.out, out_bytes);
+    if (s == OK)
+        gguf_write_data(w, job.written, job.written_bytes);
+    mem_aligned_free(out[0], out_bytes);
+    mem_aligned_free(out[1], out_bytes);
     mem_aligned_free(job.scratch, scratch);
     return s;
 }
@@ -148,7 +183,8 @@ enum status quantize_stream(const struct quantize_tensor *tensors, size_t n,
     enum status s = opt->imatrix ? gguf_open(&imatrix, opt->imatrix, err) : OK;
     for (size_t i = 0; i < n; i++)
         total += (double)tensor_elems(&tensors[i].t);
-    for (size_t i = 0; s == OK && i < n; i++) {
+    /* what a failed writer has to say comes from its commit */
+    for (size_t i = 0; s == OK && i < n && !gguf_writer_failed(w); i++) {
         const struct quantize_tensor *q = &tensors[i];
         struct importance imp;
         char name[SHOW_MAX + 1];

@@ -93,5 +93,7 @@ void gguf_put_tensor(struct gguf_writer *w, struct str name, enum qtype type, in
                      const int64_t *ne);
 void gguf_write_header(struct gguf_writer *w);
 void gguf_write_data(struct gguf_writer *w, const void *p, size_t n);
+/* Whether commit will fail: the caller may stop early. */
+bool gguf_writer_failed(const struct gguf_writer *w);
 NODISCARD enum status gguf_writer_commit(struct gguf_writer *w, struct err *err); /* frees w */
 void gguf_writer_abort(struct gguf_writer *w);                                    /* frees w */

@@ -255,6 +255,11 @@ void gguf_write_data(struct gguf_writer *w, const void *p, size_t n)
     }
 }
 
+bool gguf_writer_failed(const struct gguf_writer *w)
+{
+    return w->err.code != OK || w->file.failed;
+}
+
 static void writer_free(struct gguf_writer *w)
 {
     buf_release(&w->kvs);
@@ -268,7 +273,7 @@ enum status gguf_writer_commit(struct gguf_writer *w, struct err *err)
     /* empty tensors at the end need no gguf_write_data */
     while (w->current < w->n_tensors && w->tensor_bytes[w->current] == 0)
         w->current++;
-    if (!w->header_done || w->current < w->n_tensors)
+    if (!w->file.failed && (!w->header_done || w->current < w->n_tensors))
         fail(w, EFAIL, "%zu of %llu tensors were written", w->current,
              (unsigned long long)w->n_tensors);
     enum status s = OK;

@@ -34,6 +34,13 @@ const struct qtype_info *qtype_info(enum qtype t);
 enum qtype qtype_by_name(struct str name);
 enum qtype qtype_by_gguf_id(uint32_t id);
 
+/* Rows of n elements (contiguous) that are best converted in one call, with weights repeated as
+ * often: up to 16 super-blocks are worked on side by side, and a row may have fewer. */
+static inline int64_t qtype_rows_at_once(int64_t n)
+{
+    return n > 0 && n < 16384 ? 16384 / n : 1;
+}
+
 /* Bytes of a row of n elements; false when n is no multiple of the block size or it overflows. */
 bool qtype_row_bytes(enum qtype t, int64_t n, size_t *out);
 

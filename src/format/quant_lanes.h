@@ -23,7 +23,7 @@ typedef int32_t vi __attribute__((vector_size(4 * LANES), may_alias));
 typedef uint32_t vu __attribute__((vector_size(4 * LANES), may_alias));
 typedef uint16_t vh __attribute__((vector_size(2 * LANES), may_alias));
 
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE            static inline __attribute__((always_inline))
 #define UNROLL_TEXT(text) _Pragma(#text)
 #define UNROLL(n)         UNROLL_TEXT(GCC unroll n)
 
@@ -130,12 +130,11 @@ INLINE vf vf_look_up(const float *table, vi at)
 INLINE float vf_largest(vf v)
 {
 #if defined(__AVX512F__)
-    __m256 h = _mm256_max_ps(_mm512_castps512_ps256((__m512)v),
-                             _mm512_extractf32x8_ps((__m512)v, 1));
+    __m256 h =
+        _mm256_max_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
     __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
 #elif defined(__AVX2__)
-    __m128 q =
-        _mm_max_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    __m128 q = _mm_max_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
 #elif defined(__SSE2__)
     __m128 q = (__m128)v;
 #endif
@@ -190,7 +189,7 @@ INLINE vi vh_load(const void *p)
 {
     vh h;
     memcpy(&h, p, sizeof h);
-    return (vi)__builtin_convertvector(h, vu);
+    return (vi) __builtin_convertvector(h, vu);
 }
 
 INLINE void vh_store(void *p, vi v)

@@ -92,7 +92,7 @@ INLINE vf fit_inverse(vf d) /* 0 for 0 */
 struct fit_grid {
     float lo, hi;
     const float *cells; /* NULL, or the nearest level by floor(2 (v + 128)) */
-    int tries;          /* scales tried per direction, an even number */
+    int tries;          /* scales tried per direction, a multiple of 4 */
     float width;        /* of the range of trial scales, in steps of the grid's ends */
 };
 
@@ -162,16 +162,19 @@ INLINE struct fit_scale fit_scale(const struct fit_grid g, const vf *x, const vf
     vf ip = vf_all(1) / vf_select(some, peak, vf_all(1));
     struct fit_search f = {{vf_all(0), vf_all(0)}, vf_all(0)};
     /* the peak goes near one end of the grid: the low one, then the high one */
-    struct fit_sums s[2];
+    struct fit_sums s[4];
     for (int dir = 0; dir < 2; dir++) {
         float end = dir ? g.hi : -g.lo, step = g.width / (float)(g.tries - 1);
-        for (int k = 0; end > 0 && k < g.tries; k += 2) {
-            float top = end + step * (float)k - g.width * 0.57f;
-            float first = top > 0.5f ? top : 0.5f, second = top + step > 0.5f ? top + step : 0.5f;
-            vf id[2] = {ip * vf_all(dir ? first : -first), ip * vf_all(dir ? second : -second)};
-            fit_project(g, x, w, n, id, 2, weighted, s);
-            fit_keep(&f, s[0]);
-            fit_keep(&f, s[1]);
+        for (int k = 0; end > 0 && k < g.tries; k += 4) {
+            vf id[4];
+            for (int t = 0; t < 4; t++) {
+                float top = end + step * (float)(k + t) - g.width * 0.57f;
+                top = top > 0.5f ? top : 0.5f;
+                id[t] = ip * vf_all(dir ? top : -top);
+            }
+            fit_project(g, x, w, n, id, 4, weighted, s);
+            for (int t = 0; t < 4; t++)
+                fit_keep(&f, s[t]);
         }
     }
     for (int k = 0; k < REFINE; k++) {

@@ -41,8 +41,8 @@ INLINE void fit_super(const struct fit_grid g, const struct super_shape s,
             vf near = super_round(scale[i], id, codes.lo, codes.hi), c[3], inverse[3];
             struct fit_sums p[3];
             for (int k = 0; k < 3; k++) {
-                c[k] = vf_min(vf_max(near + vf_all((float)k - 1), vf_all(codes.lo)),
-                              vf_all(codes.hi));
+                c[k] =
+                    vf_min(vf_max(near + vf_all((float)k - 1), vf_all(codes.lo)), vf_all(codes.hi));
                 inverse[k] = fit_inverse(d * c[k]);
             }
             fit_project(g, b->x + i * s.n, b->w + i * s.n, s.n, inverse, 3, weighted, p);
@@ -100,8 +100,8 @@ INLINE vf choose_pair(const struct fit_affine a, const struct super_shape s, con
         fit_project_line(x, w, s.n, &is, &shift, 1, a.q_max, weighted, &p);
         for (int k = -s.reach; k <= s.reach; k++) {
             vf cm = vf_min(vf_max(near_m + vf_all((float)k), zero), top), o = dmin * cm;
-            vf gain = l * (vf_all(2) * (p.xq + o * p.q) - l * p.qq) -
-                      o * (vf_all(2) * u->wx + o * u->w);
+            vf gain =
+                l * (vf_all(2) * (p.xq + o * p.q) - l * p.qq) - o * (vf_all(2) * u->wx + o * u->w);
             vi better = (vi)(gain > most);
             most = vf_select(better, gain, most);
             *sc = vf_select(better, cs, *sc);

@@ -37,8 +37,8 @@ INLINE void put_half(unsigned char *dst, size_t block, int blocks, size_t at, vi
 INLINE void join_bytes(vi *words, const vi *bytes, int n)
 {
     for (int k = 0; k < n / 4; k++)
-        words[k] = bytes[4 * k] | bytes[4 * k + 1] << 8 | bytes[4 * k + 2] << 16 |
-                   bytes[4 * k + 3] << 24;
+        words[k] =
+            bytes[4 * k] | bytes[4 * k + 1] << 8 | bytes[4 * k + 2] << 16 | bytes[4 * k + 3] << 24;
 }
 
 /* What a type's function does with each group of blocks: n values of src become `blocks` blocks of
@@ -119,7 +119,7 @@ INLINE vi simple_codes(const struct fit_grid g, const float *src, const float *w
 INLINE void q4_0_group(const float *src, unsigned char *dst, int blocks, const float *weight,
                        bool weighted)
 {
-    const struct fit_grid g = {.lo = -8, .hi = 7, .tries = 8, .width = 2.1f};
+    const struct fit_grid g = {.lo = -8, .hi = 7, .tries = 4, .width = 2.1f};
     vi q[QK], words[4];
     PUT_HALF(block_q4_0, d, simple_codes(g, src, weight, blocks, weighted, 8, q));
     join_nibbles(words, q);
@@ -130,7 +130,7 @@ QUANTIZER(q4_0, QK)
 INLINE void q5_0_group(const float *src, unsigned char *dst, int blocks, const float *weight,
                        bool weighted)
 {
-    const struct fit_grid g = {.lo = -16, .hi = 15, .tries = 8, .width = 2.1f};
+    const struct fit_grid g = {.lo = -16, .hi = 15, .tries = 4, .width = 2.1f};
     vi q[QK], words[5];
     PUT_HALF(block_q5_0, d, simple_codes(g, src, weight, blocks, weighted, 16, q));
     words[0] = join_fifth_bits(q);
@@ -159,7 +159,7 @@ INLINE struct line_halves line_codes(const struct fit_affine a, const float *src
 INLINE void q4_1_group(const float *src, unsigned char *dst, int blocks, const float *weight,
                        bool weighted)
 {
-    const struct fit_affine a = {.q_max = 15, .from = -1, .to = 1, .tries = 8};
+    const struct fit_affine a = {.q_max = 15, .from = -1, .to = 1, .tries = weighted ? 8 : 4};
     vi q[QK], words[4];
     struct line_halves h = line_codes(a, src, weight, blocks, weighted, q);
     PUT_HALF(block_q4_1, d, h.d);
@@ -172,7 +172,7 @@ QUANTIZER(q4_1, QK)
 INLINE void q5_1_group(const float *src, unsigned char *dst, int blocks, const float *weight,
                        bool weighted)
 {
-    const struct fit_affine a = {.q_max = 31, .from = -1, .to = 1, .tries = 8};
+    const struct fit_affine a = {.q_max = 31, .from = -1, .to = 1, .tries = weighted ? 8 : 4};
     vi q[QK], words[5];
     struct line_halves h = line_codes(a, src, weight, blocks, weighted, q);
     PUT_HALF(block_q5_1, d, h.d);
@@ -188,7 +188,7 @@ INLINE void iq4_nl_group(const float *src, unsigned char *dst, int blocks, const
 {
     const struct quant_iq4_cells *cells = quant_iq4_cells();
     const struct fit_grid g = {
-        .lo = -127, .hi = 113, .cells = cells->level, .tries = 8, .width = 21};
+        .lo = -127, .hi = 113, .cells = cells->level, .tries = 4, .width = 21};
     struct fit_grid index = g;
     struct lanes_block b;
     vi q[QK], words[4];
@@ -242,7 +242,7 @@ INLINE void join_pairs(vi *words, const vi *q, int shift)
 INLINE void q3_k_group(const float *src, unsigned char *dst, int blocks, const float *weight,
                        bool weighted)
 {
-    const struct fit_grid g = {.lo = -4, .hi = 3, .tries = 8, .width = 2.1f};
+    const struct fit_grid g = {.lo = -4, .hi = 3, .tries = 4, .width = 2.1f};
     const struct super_shape s = {16, 16, -32, 31, 1};
     vi code[16], q[QK_K], bytes[32], words[16];
     vi d = super_codes(g, g, s, src, weight, blocks, weighted, 4, code, q);
@@ -271,7 +271,7 @@ QUANTIZER(q3_k, QK_K)
 INLINE void q6_k_group(const float *src, unsigned char *dst, int blocks, const float *weight,
                        bool weighted)
 {
-    const struct fit_grid g = {.lo = -32, .hi = 31, .tries = 8, .width = 2.1f};
+    const struct fit_grid g = {.lo = -32, .hi = 31, .tries = 4, .width = 2.1f};
     const struct super_shape s = {16, 16, -128, 127, 1};
     vi code[16], q[QK_K], bytes[128], words[32];
     vi d = super_codes(g, g, s, src, weight, blocks, weighted, 32, code, q);
@@ -297,7 +297,7 @@ INLINE void iq4_xs_group(const float *src, unsigned char *dst, int blocks, const
 {
     const struct quant_iq4_cells *cells = quant_iq4_cells();
     const struct fit_grid g = {
-        .lo = -127, .hi = 113, .cells = cells->level, .tries = 8, .width = 21};
+        .lo = -127, .hi = 113, .cells = cells->level, .tries = 4, .width = 21};
     struct fit_grid index = g;
     const struct super_shape s = {8, 32, -32, 31, 1};
     vi code[16], q[QK_K], bytes[4], words[32], high = vi_all(0);
@@ -348,7 +348,7 @@ INLINE void q2_k_group(const float *src, unsigned char *dst, int blocks, const f
                        bool weighted)
 {
     const struct fit_affine a = {
-        .q_max = 3, .from = -1, .to = 1, .nudge = 0.3f, .tries = 8, .only_below = true};
+        .q_max = 3, .from = -1, .to = 1, .nudge = 0.3f, .tries = 4, .only_below = true};
     const struct super_shape s = {16, 16, 0, 15, 2};
     struct affine_codes c;
     vi bytes[16], words[16];
@@ -534,11 +534,10 @@ static void bf16_read_lanes(const void *src, float *dst, int64_t n)
     }
 }
 
-const struct quantizers QUANTIZERS = {
-    .name = QUANTIZERS_NAME,
-    .f16_dequantize = f16_read_lanes,
-    .bf16_dequantize = bf16_read_lanes,
+const struct quantizers QUANTIZERS = {.name = QUANTIZERS_NAME,
+                                      .f16_dequantize = f16_read_lanes,
+                                      .bf16_dequantize = bf16_read_lanes,
 #define X(name) .name##_quantize = name##_lanes,
-    QUANTIZED_TYPES(X)
+                                      QUANTIZED_TYPES(X)
 #undef X
 };
