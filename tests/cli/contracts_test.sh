@@ -151,6 +151,17 @@ rc 0 "$hearth" inspect "$tmp/hf.gguf"
 has "$out" 'f16'
 rc 3 "$hearth" quantize "$tmp/l1" "$tmp/x.gguf" q8_0
 [ ! -e "$tmp/x.gguf" ] || fail "quantize: a file is left behind an error"
+# a disk that fills up (a limit on the file's size stands for it) is told, and leaves nothing;
+# a process killed while it writes leaves nothing under the name, or what was there before
+full='ulimit -f 200; trap "" XFSZ; exec "$@"'
+rc 1 bash -c "$full" _ "$hearth" quantize "$mixtral" "$tmp/x.gguf" f16
+has "$err" "^hearth: cannot write '.*/x.gguf': File too large$"
+[ -z "$(ls "$tmp" | grep '^x.gguf')" ] || fail "quantize: a full disk leaves a file behind"
+echo before >"$tmp/x.gguf"
+killed=0
+{ (ulimit -c 0 -f 200; exec "$hearth" quantize "$mixtral" "$tmp/x.gguf" f16) || killed=$?; } >/dev/null 2>&1
+[ "$killed" -gt 128 ] || fail "quantize: exit status $killed, expected death by a signal"
+same "$(cat "$tmp/x.gguf")" before
 
 # encoders
 in='A text.'

@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "format/quant.h"
 #include "format/quant_blocks.h"
+#include "format/quant_table.h"
 #include "support.h"
 #include <math.h>
 #include <stdlib.h>
@@ -241,6 +242,109 @@ static void zeros_and_constants_are_kept(void **state)
     }
 }
 
+/* Normal numbers with odd values among them. */
+static void fill_odd(float *x, int n, uint64_t seed, double std)
+{
+    static const float odd[] = {NAN, INFINITY, -3e38f, 1e-45f, 1e-7f, 0, -0.0f, 70000, 1e-30f};
+    struct rng r;
+    rng_seed(&r, seed);
+    fill_normal(x, n, seed, std);
+    for (int i = 0; i < n / 16; i++)
+        x[rng_next(&r) % (uint64_t)n] = odd[rng_next(&r) % (sizeof odd / sizeof *odd)];
+    for (int i = 256; i < n && i < 512; i++)
+        x[i] = 0;
+}
+
+static void check_same(quantize_fn *a, quantize_fn *b, const struct qtype_info *q, const float *x,
+                       int n, const float *w, const char *table)
+{
+    size_t bytes = (size_t)n / q->block_elems * q->block_bytes;
+    unsigned char *pa = malloc(bytes + 1), *pb = malloc(bytes + 1);
+    assert_true(pa && pb);
+    pb[bytes] = 0xa5;
+    a(x, pa, n, w);
+    b(x, pb, n, w);
+    for (size_t i = 0; i < bytes; i++)
+        if (pa[i] != pb[i])
+            fail_msg("%s: %s differs from base in byte %zu of block %zu", q->name, table,
+                     i % q->block_bytes, i / q->block_bytes);
+    assert_int_equal(pb[bytes], 0xa5);
+    free(pa);
+    free(pb);
+}
+
+/* Every width of vectors gives the same bits, for any number of blocks. */
+static void widths_agree(void **state)
+{
+    (void)state;
+    enum { MOST = 37 * 256 };
+    static const int counts[] = {MOST, 256, 3 * 256, 16 * 256};
+    float *x = malloc(MOST * sizeof *x), *w = malloc(MOST * sizeof *w);
+    float *ya = malloc(MOST * sizeof *ya), *yb = malloc(MOST * sizeof *yb);
+    assert_true(x && w && ya && yb);
+    const struct quantizers *base = quantizers_at(0), *t;
+    for (int i = 1; (t = quantizers_at(i)); i++) {
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            int n = counts[c];
+            fill_odd(x, n, 10 + c, c % 2 ? 30 : 0.02);
+            fill_odd(w, n, 20 + c, 1);
+#define X(type)                                                                                    \
+    {                                                                                              \
+        const struct qtype_info *q = qtype_info(qtype_by_name(STR(#type)));                        \
+        check_same(base->type##_quantize, t->type##_quantize, q, x, n, NULL, t->name);             \
+        check_same(base->type##_quantize, t->type##_quantize, q, x, n, w, t->name);                \
+    }
+            QUANTIZED_TYPES(X)
+#undef X
+            base->f16_dequantize(x, ya, n - 5);
+            t->f16_dequantize(x, yb, n - 5);
+            assert_memory_equal(ya, yb, (size_t)(n - 5) * sizeof *ya);
+            base->bf16_dequantize(x, ya, n - 5);
+            t->bf16_dequantize(x, yb, n - 5);
+            assert_memory_equal(ya, yb, (size_t)(n - 5) * sizeof *ya);
+        }
+    }
+    free(x);
+    free(w);
+    free(ya);
+    free(yb);
+    assert_null(quantizers_at(-1));
+    assert_null(quantizers_at(1000));
+}
+
+/* In rows: every half, and floats near the edges of both formats, at lengths with a rest. */
+static void float_rows_are_as_single_values(void **state)
+{
+    (void)state;
+    enum { ALL = 0x10000 };
+    uint16_t *h = malloc(ALL * sizeof *h), *g = malloc(ALL * sizeof *g);
+    float *f = malloc(ALL * sizeof *f);
+    assert_true(h && g && f);
+    for (int i = 0; i < ALL; i++)
+        h[i] = (uint16_t)i;
+    const struct quantizers *t;
+    for (int k = 0; (t = quantizers_at(k)); k++) {
+        for (int bf = 0; bf < 2; bf++) {
+            (bf ? t->bf16_dequantize : t->f16_dequantize)(h, f, ALL - 3);
+            for (int i = 0; i < ALL - 3; i++) {
+                float want = bf ? bf16_to_f32(h[i]) : f16_to_f32(h[i]);
+                assert_int_equal(f32_bits(f[i]), f32_bits(want));
+            }
+            for (uint32_t low = 0; low < 0x10000; low += 0x0fff) {
+                for (int i = 0; i < ALL; i++)
+                    f[i] = f32_from_bits((uint32_t)i << 16 | low);
+                (bf ? t->bf16_quantize : t->f16_quantize)(f, g, ALL - 3, NULL);
+                for (int i = 0; i < ALL - 3; i++)
+                    if (g[i] != (bf ? f32_to_bf16(f[i]) : f32_to_f16(f[i])))
+                        fail_msg("%s: %x became %x", t->name, (unsigned)f32_bits(f[i]), g[i]);
+            }
+        }
+    }
+    free(h);
+    free(g);
+    free(f);
+}
+
 static void table_is_consistent(void **state)
 {
     (void)state;
@@ -271,6 +375,8 @@ int main(void)
         cmocka_unit_test(quantizing_twice_changes_nothing_much),
         cmocka_unit_test(hostile_input_stays_finite),
         cmocka_unit_test(zeros_and_constants_are_kept),
+        cmocka_unit_test(widths_agree),
+        cmocka_unit_test(float_rows_are_as_single_values),
         cmocka_unit_test(table_is_consistent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
