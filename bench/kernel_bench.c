@@ -8,13 +8,11 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "kernel/probe.h"
 #include "kernel/unpack.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 enum { ROUNDS = 7, GRAIN = 32, MAX_TOKENS = 1024 };
 
@@ -54,79 +52,6 @@ static double median(double *v, int n)
             v[j - 1] = x;
         }
     return v[n / 2];
-}
-
-/* ---- the machine ---- */
-
-struct probe {
-    const uint8_t *data;
-    size_t bytes;
-    uint64_t sums[64];
-};
-
-static void read_lines(void *ctx, int worker, int64_t begin, int64_t end)
-{
-    struct probe *p = ctx;
-    uint64_t s[4] = {0};
-    for (int64_t i = begin; i < end; i++) {
-        const uint8_t *q = p->data + i * 65536;
-        for (int64_t k = 0; k < 65536; k += 64) {
-#if defined(__x86_64__)
-            __m128i a = _mm_load_si128((const __m128i *)(q + k));
-            __m128i b = _mm_load_si128((const __m128i *)(q + k + 16));
-            __m128i c = _mm_load_si128((const __m128i *)(q + k + 32));
-            __m128i d = _mm_load_si128((const __m128i *)(q + k + 48));
-            a = _mm_xor_si128(_mm_xor_si128(a, b), _mm_xor_si128(c, d));
-            s[0] ^= (uint64_t)_mm_cvtsi128_si64(a);
-#else
-            uint64_t v[8];
-            memcpy(v, q + k, 64);
-            s[0] ^= v[0] ^ v[1] ^ v[2] ^ v[3] ^ v[4] ^ v[5] ^ v[6] ^ v[7];
-#endif
-        }
-    }
-    p->sums[worker] += s[0];
-}
-
-static double read_gb_s(struct pool *pool, struct probe *p)
-{
-    int64_t start = clock_ns();
-    pool_run(pool, read_lines, p, (int64_t)(p->bytes / 65536), 8);
-    return (double)p->bytes / clock_since(start) * 1e-9;
-}
-
-#if defined(__x86_64__)
-/* 14 chains of vpdpbusd: two operations for each of 64 products */
-__attribute__((target("avx512f,avx512vnni"))) static void products(void *ctx, int worker,
-                                                                   int64_t begin, int64_t end)
-{
-    (void)worker;
-    __m512i acc[14], a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(5);
-    for (int i = 0; i < 14; i++)
-        acc[i] = _mm512_setzero_si512();
-    for (int64_t k = begin * 1000; k < end * 1000; k++)
-#pragma GCC unroll 14
-        for (int i = 0; i < 14; i++)
-            acc[i] = _mm512_dpbusd_epi32(acc[i], a, b);
-    for (int i = 1; i < 14; i++)
-        acc[0] = _mm512_add_epi32(acc[0], acc[i]);
-    *(int volatile *)ctx = _mm512_reduce_add_epi32(acc[0]);
-}
-#endif
-
-static double peak_gop_s(struct pool *pool)
-{
-#if defined(__x86_64__)
-    if (!strstr(kernel_cpu_features(), "avx512vnni"))
-        return 0;
-    int sink;
-    int64_t n = 1600, start = clock_ns();
-    pool_run(pool, products, &sink, n, 100);
-    return (double)n * 1000 * 14 * 128 / clock_since(start) * 1e-9;
-#else
-    (void)pool;
-    return 0;
-#endif
 }
 
 /* ---- the kernels ---- */
@@ -192,7 +117,7 @@ static void bench_type(const struct type_row *t, const struct kernel_ops *ops, s
         double gb[ROUNDS], gop[ROUNDS], band[ROUNDS], part[ROUNDS];
         pool_run(pool, run_rows, &j, j.w.rows, GRAIN);
         for (int k = 0; k < ROUNDS; k++) {
-            band[k] = read_gb_s(pool, probe);
+            band[k] = probe_gb_s(probe, pool, 1);
             int64_t start = clock_ns();
             pool_run(pool, run_rows, &j, j.w.rows, GRAIN);
             double s = clock_since(start);
@@ -241,23 +166,25 @@ int main(int argc, char **argv)
         return 1;
     }
     const struct kernel_ops *ops = level >= 0 ? kernel_ops_at(level) : kernel_ops();
-    struct probe probe = {.bytes = (size_t)192 << 20};
-    uint8_t *data = mem_aligned(probe.bytes);
-    if (!ops || !data)
+    struct probe *probe;
+    if (!ops)
         return 1;
-    memset(data, 1, probe.bytes);
-    probe.data = data;
-    printf("%s, %d threads, %ld x %ld; int8 peak %.0f GOP/s\n", ops->isa, threads, (long)rows,
-           (long)cols, peak_gop_s(pool));
+    if (probe_open(&probe, (size_t)192 << 20, &err) != OK) {
+        fprintf(stderr, "kernel_bench: %s\n", err.msg);
+        return 1;
+    }
+    printf("%s, %d threads, %ld x %ld; int8 peak %.0f GOP/s, float32 %.0f\n", ops->isa, threads,
+           (long)rows, (long)cols, probe_int8_gop_s(pool, ops->isa),
+           probe_f32_gop_s(pool, ops->isa));
     for (int k = 0; k < N_TYPES; k++) {
         bool asked = i >= argc;
         for (int a = i; a < argc; a++)
             asked |= strcmp(argv[a], types[k].name) == 0;
         if (asked)
-            bench_type(&types[k], ops, pool, &probe, tokens, n_tokens, rows, cols);
+            bench_type(&types[k], ops, pool, probe, tokens, n_tokens, rows, cols);
     }
-    printf("int8 peak %.0f GOP/s\n", peak_gop_s(pool));
-    mem_aligned_free(data, probe.bytes);
+    printf("int8 peak %.0f GOP/s\n", probe_int8_gop_s(pool, ops->isa));
+    probe_close(probe);
     pool_free(pool);
     return 0;
 }

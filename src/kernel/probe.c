@@ -1,23 +1,25 @@
-/* One load per cache line is enough to make the whole line travel, so plain C reaches the memory's
- * speed without vector code. Sums are kept so that the loads cannot be left out. */
+/* Reading: one load per cache line is enough to make the whole line travel, so plain C reaches the
+ * memory's speed without vector code. Sums are kept so that the loads cannot be left out. */
 #include "kernel/probe.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "kernel/peak.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = 64, CHUNK = 4 << 20, MAX_PASSES = 64 };
+enum { LINE = 64, CHUNK = 4 << 20, MAX_PASSES = 64, USUAL_PASSES = 7 };
 
-struct sweep {
-    const unsigned char *p;
+struct probe {
+    unsigned char *p;
+    size_t bytes;
     _Atomic uint64_t sum;
 };
 
 static void read_lines(void *ctx, int worker, int64_t begin, int64_t end)
 {
     (void)worker;
-    struct sweep *s = ctx;
+    struct probe *s = ctx;
     uint64_t sum[8] = {0};
     for (int64_t i = begin; i < end; i += 8 * LINE)
         for (int k = 0; k < 8; k++) {
@@ -36,30 +38,123 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+enum status probe_open(struct probe **out, size_t bytes, struct err *err)
+{
+    *out = NULL;
+    if (bytes == 0)
+        bytes = (size_t)256 << 20;
+    struct probe *p = mem_array(1, sizeof *p);
+    if (p && size_add(bytes, CHUNK - 1, &p->bytes)) {
+        p->bytes = p->bytes / CHUNK * CHUNK;
+        p->p = mem_aligned(p->bytes);
+    }
+    if (!p || !p->p) {
+        free(p);
+        return err_set(err, ENOMEMORY, "bandwidth probe: no memory for %zu bytes", bytes);
+    }
+    memset(p->p, 1, p->bytes); /* real pages: untouched ones all map to one page of zeros */
+    *out = p;
+    return OK;
+}
+
+void probe_close(struct probe *p)
+{
+    if (p)
+        mem_aligned_free(p->p, p->bytes);
+    free(p);
+}
+
+size_t probe_bytes(const struct probe *p)
+{
+    return p->bytes;
+}
+
+/* Rates of the passes, sorted. */
+static int read_passes(struct probe *p, struct pool *pool, int passes, double rate[MAX_PASSES])
+{
+    passes = passes < 1 ? 1 : passes > MAX_PASSES ? MAX_PASSES : passes;
+    for (int i = 0; i < passes; i++) {
+        int64_t start = clock_ns();
+        pool_run(pool, read_lines, p, (int64_t)p->bytes, CHUNK);
+        rate[i] = (double)p->bytes / (double)(clock_ns() - start + 1);
+    }
+    qsort(rate, (size_t)passes, sizeof *rate, by_value);
+    return passes;
+}
+
+double probe_gb_s(struct probe *p, struct pool *pool, int passes)
+{
+    double rate[MAX_PASSES];
+    return rate[read_passes(p, pool, passes, rate) / 2];
+}
+
 enum status probe_read(struct probe_bandwidth *out, struct pool *pool, size_t bytes, int passes,
                        struct err *err)
 {
-    if (bytes == 0)
-        bytes = (size_t)256 << 20;
-    bytes = (bytes + CHUNK - 1) / CHUNK * CHUNK;
-    if (passes < 1)
-        passes = 7;
-    if (passes > MAX_PASSES)
-        passes = MAX_PASSES;
-    unsigned char *p = mem_aligned(bytes);
-    if (!p)
-        return err_set(err, ENOMEMORY, "bandwidth probe: no memory for %zu bytes", bytes);
-    memset(p, 1, bytes); /* real pages: untouched ones all map to one page of zeros */
-    struct sweep s = {.p = p};
+    struct probe *p;
     double rate[MAX_PASSES];
-    pool_run(pool, read_lines, &s, (int64_t)bytes, CHUNK);
-    for (int i = 0; i < passes; i++) {
-        int64_t start = clock_ns();
-        pool_run(pool, read_lines, &s, (int64_t)bytes, CHUNK);
-        rate[i] = (double)bytes / (double)(clock_ns() - start + 1);
-    }
-    mem_aligned_free(p, bytes);
-    qsort(rate, (size_t)passes, sizeof *rate, by_value);
-    *out = (struct probe_bandwidth){rate[passes / 2], rate[passes - 1], passes};
+    *out = (struct probe_bandwidth){0};
+    enum status s = probe_open(&p, bytes, err);
+    if (s != OK)
+        return s;
+    probe_gb_s(p, pool, 1); /* threads awake, translations known */
+    int n = read_passes(p, pool, passes ? passes : USUAL_PASSES, rate);
+    *out = (struct probe_bandwidth){rate[n / 2], rate[n - 1], n};
+    probe_close(p);
     return OK;
+}
+
+/* ---- products ---- */
+
+static const struct peak *const peaks[] = {
+    &peak_scalar,
+#if defined(__x86_64__)
+    &peak_avx2,
+    &peak_avx512,
+    &peak_vnni,
+#elif defined(__aarch64__)
+    &peak_neon,
+    &peak_dotprod,
+#endif
+};
+
+static const struct peak *peak_of(const char *isa)
+{
+    for (size_t i = 0; i < sizeof peaks / sizeof *peaks; i++)
+        if (strcmp(peaks[i]->isa, isa) == 0)
+            return peaks[i];
+    return NULL;
+}
+
+/* Best of some runs, each long enough (RUN_NS) that starting the threads does not count. */
+static double best_gop_s(pool_fn *fn, double ops, struct pool *pool)
+{
+    enum { RUN_NS = 4000000, RUNS = 4, MAX_ITEMS = 1 << 24 };
+    int threads = pool_size(pool);
+    int64_t n = threads;
+    double best = 0;
+    for (int i = 0; i < RUNS;) {
+        int64_t start = clock_ns();
+        pool_run(pool, fn, NULL, n, (n + 4 * threads - 1) / (4 * threads));
+        int64_t ns = clock_ns() - start + 1;
+        double rate = (double)n * ops / (double)ns;
+        best = rate > best ? rate : best;
+        if (ns < RUN_NS / 2 && n < MAX_ITEMS)
+            n *= 2;
+        else
+            i++;
+    }
+    return best;
+}
+
+double probe_int8_gop_s(struct pool *pool, const char *isa)
+{
+    const struct peak *p = peak_of(isa);
+    return p ? best_gop_s(p->int8, p->int8_ops, pool) : 0;
+}
+
+double probe_f32_gop_s(struct pool *pool, const char *isa)
+{
+    const struct peak *p = peak_of(isa);
+    return p ? best_gop_s(p->f32, p->f32_ops, pool) : 0;
 }
