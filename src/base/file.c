@@ -88,6 +88,23 @@ enum status file_writer_open(struct file_writer *w, const char *path, struct err
     return OK;
 }
 
+enum status file_writer_fd(struct file_writer *w, int fd, const char *name, struct err *err)
+{
+    *w = (struct file_writer){.path = mem_dup(name, strlen(name))};
+    if (!w->path)
+        return err_set(err, ENOMEMORY, "cannot write '%s': no memory for its name", name);
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    w->f = own >= 0 ? fdopen(own, "wb") : NULL;
+    if (!w->f) {
+        enum status s = err_set(err, EIO, "cannot write '%s': %s", name, strerror(errno));
+        if (own >= 0)
+            close(own);
+        file_writer_abort(w);
+        return s;
+    }
+    return OK;
+}
+
 /* Large files start on their way to the disk early, or the sync at the end waits for all of them.
  */
 enum { FLUSH_BYTES = 32 << 20 };
@@ -117,12 +134,12 @@ void file_writer_put(struct file_writer *w, const void *p, size_t n)
 
 enum status file_writer_commit(struct file_writer *w, struct err *err)
 {
-    if (!w->failed && (fflush(w->f) != 0 || fsync(fileno(w->f)) != 0))
+    if (!w->failed && (fflush(w->f) != 0 || (w->part && fsync(fileno(w->f)) != 0)))
         writer_fail(w);
     if (fclose(w->f) != 0)
         writer_fail(w);
     w->f = NULL;
-    if (!w->failed && rename(w->part, w->path) != 0)
+    if (!w->failed && w->part && rename(w->part, w->path) != 0)
         writer_fail(w);
     enum status s = OK;
     if (!w->failed) {

@@ -21,8 +21,8 @@ bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 
 /* Writing: bytes go to PATH.part-PID, on their way to the disk while more come; file_writer_commit
- * flushes, syncs and renames it over PATH;
- * file_writer_abort (or a crash) leaves PATH as it was. Errors are sticky and told by commit. */
+ * flushes, syncs and renames it over PATH; file_writer_abort (or a crash) leaves PATH as it was.
+ * Errors are sticky and told by commit. part is NULL when a descriptor is written. */
 struct file_writer {
     FILE *f;
     char *path, *part;
@@ -32,6 +32,10 @@ struct file_writer {
 };
 
 NODISCARD enum status file_writer_open(struct file_writer *w, const char *path, struct err *err);
+/* The same to an open descriptor (borrowed), such as memfd_create's: nothing to rename. `name` is
+ * for messages. */
+NODISCARD enum status file_writer_fd(struct file_writer *w, int fd, const char *name,
+                                     struct err *err);
 void file_writer_put(struct file_writer *w, const void *p, size_t n);
 NODISCARD enum status file_writer_commit(struct file_writer *w, struct err *err);
 void file_writer_abort(struct file_writer *w); /* harmless after commit */

@@ -1,6 +1,7 @@
 /* hearth doctor: what this machine has, for people and as JSON. */
 #include "base/file.h"
 #include "base/jsonw.h"
+#include "base/machine.h"
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "kernel/kernel.h"
@@ -49,20 +50,8 @@ static void gpu_name(char *out, size_t cap)
         snprintf(out, cap, "an NVIDIA device whose driver tells nothing");
 }
 
-/* Bytes that the control group of this process may use; 0: no limit. */
-static double memory_limit(void)
-{
-    FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
-    double bytes = 0;
-    if (f && fscanf(f, "%lf", &bytes) != 1) /* "max" */
-        bytes = 0;
-    if (f)
-        fclose(f);
-    return bytes;
-}
-
 struct machine {
-    char cpu[128], gpu[128], available[64];
+    char cpu[128], gpu[128];
     double memory_gb, available_gb, limit_gb; /* 0: no limit */
     char *home, *nano;                        /* NULL: not found */
     int cores;
@@ -73,11 +62,10 @@ static enum status look(struct machine *m, const struct options *o, struct err *
 {
     struct pool *pool;
     proc_value("/proc/cpuinfo", "model name", m->cpu, sizeof m->cpu);
-    proc_value("/proc/meminfo", "MemAvailable", m->available, sizeof m->available);
     gpu_name(m->gpu, sizeof m->gpu);
     m->memory_gb = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) * 1e-9;
-    m->available_gb = strtod(m->available, NULL) * 1024e-9;
-    m->limit_gb = memory_limit() * 1e-9;
+    m->available_gb = (double)machine_memory_available("") * 1e-9;
+    m->limit_gb = (double)machine_memory_limit("") * 1e-9;
     m->cores = pool_usable_cores();
     m->home = hearth_home("");
     struct err ignored;

@@ -13,21 +13,6 @@ static void on_tensor(void *ctx, double fraction, const char *tensor)
     progress_update(ctx, fraction);
 }
 
-static enum status recipe_from(const char *name, const struct recipe **out, struct err *err)
-{
-    struct buf names;
-    *out = recipe_by_name(str_from(name));
-    if (*out)
-        return OK;
-    buf_init(&names, 4096);
-    for (const struct recipe *r = recipes; r->name; r++)
-        buf_printf(&names, " %s", r->name);
-    enum status s =
-        err_set(err, EUSAGE, "type '%.40s', expected one of%s", name, names.p ? names.p : "");
-    buf_release(&names);
-    return s;
-}
-
 enum status cmd_quantize(const struct options *o, struct err *err)
 {
     const struct recipe *recipe;
@@ -36,7 +21,7 @@ enum status cmd_quantize(const struct options *o, struct err *err)
         .progress = on_tensor, .progress_ctx = &bar, .imatrix = o->imatrix};
     struct quantize_stats stats = {0};
     char *in = NULL;
-    enum status s = recipe_from(o->args[2], &recipe, err);
+    enum status s = recipe_find(o->args[2], &recipe, err);
     if (s == OK)
         s = model_resolve(o->args[0], &in, err);
     if (s == OK)
@@ -57,11 +42,14 @@ enum status cmd_quantize(const struct options *o, struct err *err)
 enum status cmd_synth(const struct options *o, struct err *err)
 {
     const struct recipe *recipe;
+    const struct synth_shape *shape;
     struct progress bar = {.what = "writing"};
-    enum status s = recipe_from(o->type ? o->type : "q4_0", &recipe, err);
+    enum status s = recipe_find(o->type ? o->type : "q4_0", &recipe, err);
+    if (s == OK)
+        s = synth_find(o->args[0], &shape, err);
     if (s != OK)
         return s;
-    s = synth_write(o->args[0], o->args[1], recipe, o->seed >= 0 ? (uint64_t)o->seed : 1, on_tensor,
+    s = synth_write(shape, o->args[1], recipe, o->seed >= 0 ? (uint64_t)o->seed : 1, on_tensor,
                     &bar, err);
     progress_end(&bar);
     return s;

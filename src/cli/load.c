@@ -1,4 +1,5 @@
 #include "cli/load.h"
+#include "cli/fit.h"
 #include "cli/progress.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -98,7 +99,6 @@ static enum status open_model(struct loaded *l, const struct options *o, bool vo
 {
     struct model_options mo = MODEL_OPTIONS_INIT;
     struct progress bar = {.what = "loading"};
-    char *path;
     mo.vocab_only = vocab_only;
     if (o->quantize) {
         mo.quantize = qtype_by_name(str_from(o->quantize));
@@ -106,46 +106,41 @@ static enum status open_model(struct loaded *l, const struct options *o, bool vo
             return err_set(err, EUSAGE, "--quantize: '%s', expected a type such as q8_0",
                            o->quantize);
     }
-    enum status s = model_resolve(o->args[0], &path, err);
+    enum status s = model_resolve(o->args[0], &l->path, err);
     if (s != OK)
         return s;
-    if (o->quantize && !file_is_dir(path)) {
-        s = err_set(err, EUSAGE,
-                    "--quantize: '%s' is a file, expected a Hugging Face folder (files: 'hearth "
-                    "quantize')",
-                    o->args[0]);
-        free(path);
-        return s;
-    }
+    if (o->quantize && !file_is_dir(l->path))
+        return err_set(err, EUSAGE,
+                       "--quantize: '%s' is a file, expected a Hugging Face folder (files: "
+                       "'hearth quantize')",
+                       o->args[0]);
     mo.pool = l->pool;
     mo.progress = progress_update;
     mo.progress_ctx = &bar;
-    s = model_open(&l->model, path, &mo, err);
+    s = model_open(&l->model, l->path, &mo, err);
     progress_end(&bar);
-    free(path);
     return s;
 }
 
 static enum status open_loras(struct loaded *l, const struct options *o, struct err *err)
 {
-    float *scales = mem_array(o->lora.n, sizeof *scales);
+    l->lora_scales = mem_array(o->lora.n, sizeof *l->lora_scales);
     l->loras = mem_array(o->lora.n, sizeof *l->loras);
-    enum status s = scales && l->loras ? OK : err_set(err, ENOMEMORY, "--lora: no memory");
+    enum status s =
+        l->lora_scales && l->loras ? OK : err_set(err, ENOMEMORY, "--lora: no memory");
     for (size_t i = 0; s == OK && i < o->lora.n; i++) {
         const char *text = o->lora.v[i], *eq = file_exists(text) ? NULL : strrchr(text, '=');
         char *end = NULL, *path = mem_dup(text, eq ? (size_t)(eq - text) : strlen(text));
-        scales[i] = eq ? strtof(eq + 1, &end) : 1.0f;
+        float *scale = &l->lora_scales[i];
+        *scale = eq ? strtof(eq + 1, &end) : 1.0f;
         if (!path)
             s = err_set(err, ENOMEMORY, "--lora: no memory");
-        else if (eq && (end == eq + 1 || *end || !isfinite(scales[i])))
+        else if (eq && (end == eq + 1 || *end || !isfinite(*scale)))
             s = err_set(err, EUSAGE, "--lora: scale '%s', expected a number", eq + 1);
         else if ((s = lora_open(&l->loras[l->n_loras], l->model, path, err)) == OK)
             l->n_loras++;
         free(path);
     }
-    if (s == OK)
-        s = engine_set_loras(l->engine, l->loras, scales, (int)l->n_loras, err);
-    free(scales);
     return s;
 }
 
@@ -154,28 +149,44 @@ static int threads_of(const struct options *o)
     return o->threads > 0 ? (int)o->threads : 0;
 }
 
-enum status load_model(struct loaded *l, const struct options *o, bool engine, struct err *err)
+enum status load_engine(struct loaded *l, const struct options *o, struct err *err)
 {
-    *l = (struct loaded){0};
     struct engine_options eo = {
         .n_threads = threads_of(o), .n_ctx = o->ctx > 0 ? o->ctx : 0, .exact = o->exact};
     enum status s = kv_type_from(o, &eo.kv_type, err);
-    /* the threads that load are given back before the engine starts its own */
+    if (s != OK)
+        return s;
+    /* one set of threads at a time: those that loaded, or another engine's, go first */
+    engine_free(l->engine);
+    l->engine = NULL;
+    if (l->own_pool)
+        pool_free(l->pool);
+    l->pool = NULL;
+    l->own_pool = false;
+    s = engine_new(&l->engine, l->model, &eo, err);
+    if (s != OK)
+        return s;
+    l->pool = engine_pool(l->engine);
+    return l->n_loras ? engine_set_loras(l->engine, l->loras, l->lora_scales, (int)l->n_loras, err)
+                      : OK;
+}
+
+enum status load_model(struct loaded *l, const struct options *o, bool engine, struct err *err)
+{
+    enum kv_type ignored;
+    *l = (struct loaded){0};
+    enum status s = kv_type_from(o, &ignored, err); /* a typing error is told before the wait */
     if (s == OK)
         s = pool_new(&l->pool, threads_of(o), err);
     l->own_pool = true;
     if (s == OK)
         s = open_model(l, o, false, err);
-    if (s == OK && engine) {
-        pool_free(l->pool);
-        l->pool = NULL;
-        l->own_pool = false;
-        s = engine_new(&l->engine, l->model, &eo, err);
-        if (s == OK)
-            l->pool = engine_pool(l->engine);
-        if (s == OK && o->lora.n)
-            s = open_loras(l, o, err);
-    }
+    if (s == OK && engine && o->lora.n)
+        s = open_loras(l, o, err);
+    if (s == OK && engine)
+        s = load_engine(l, o, err);
+    if (s == OK && !o->quantize)
+        s = warn_unless_it_fits(l, l->path, err);
     if (s != OK)
         unload(l);
     return s;
@@ -197,10 +208,12 @@ void unload(struct loaded *l)
     for (size_t i = 0; i < l->n_loras; i++)
         lora_close(l->loras[i]);
     free(l->loras);
+    free(l->lora_scales);
     if (l->own_pool)
         pool_free(l->pool);
     if (l->model)
         model_close(l->model);
+    free(l->path);
     *l = (struct loaded){0};
 }
 

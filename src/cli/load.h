@@ -14,15 +14,20 @@ char *hearth_home(const char *rest);
 
 /* A model, with its engine if it is a decoder and `engine` is asked for, and its adapters. */
 struct loaded {
+    char *path; /* what MODEL meant */
     struct model *model;
     struct engine *engine;
     struct pool *pool; /* the engine's, or one of our own */
     bool own_pool;
     struct lora **loras;
+    float *lora_scales;
     size_t n_loras;
 };
 NODISCARD enum status load_model(struct loaded *l, const struct options *o, bool engine,
                                  struct err *err);
+/* A new engine for the loaded model in place of the one there is, with the options' threads,
+ * context, KV type and arithmetic, and the adapters that are loaded. */
+NODISCARD enum status load_engine(struct loaded *l, const struct options *o, struct err *err);
 /* Tokenizer and metadata only. */
 NODISCARD enum status load_vocab(struct loaded *l, const struct options *o, struct err *err);
 void unload(struct loaded *l);

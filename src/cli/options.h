@@ -38,6 +38,7 @@ struct options {
     bool json, no_special, no_parse_special, no_generation_prompt, no_normalize, all;
     /* bench */
     int64_t n_prompt, n_gen, repeat, depth;
+    const char *shape, *batch, *rows, *thread_sweep;
     bool help;
     /* what is left */
     char **args;

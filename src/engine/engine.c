@@ -184,6 +184,10 @@ int engine_max_rows(const struct engine *e)
 {
     return e->max_rows;
 }
+size_t engine_kv_memory(const struct engine *e)
+{
+    return e->kv.bytes;
+}
 size_t engine_memory(const struct engine *e)
 {
     return e->kv.bytes + e->bytes + e->lora_bytes;

@@ -27,7 +27,10 @@ const struct model *engine_model(const struct engine *e);
 struct pool *engine_pool(const struct engine *e);
 int64_t engine_n_ctx(const struct engine *e);
 int engine_max_rows(const struct engine *e);
-size_t engine_memory(const struct engine *e); /* bytes: KV cache and scratch, without weights */
+/* Bytes reserved for the KV cache and in all (with scratch, without weights). Pages of both that
+ * were never written take no memory. */
+size_t engine_kv_memory(const struct engine *e);
+size_t engine_memory(const struct engine *e);
 
 /* Sequences: small integer handles over pages of the KV cache. */
 NODISCARD enum status engine_seq_new(struct engine *e, int *seq, struct err *err);

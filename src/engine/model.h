@@ -40,6 +40,18 @@ void model_info(const struct model *m, struct model_info *out);
 /* Bytes of weight matrices that decoding one token reads: of experts, those in use; of the
  * embedding table, one row (all of it where it serves as the output, too). */
 size_t model_decode_bytes(const struct model *m);
+/* The same for a step of `rows` rows, whose weights are read once. Of experts, as many as rows that
+ * choose at random hit on average: all * (1 - (1 - used / all)^rows). */
+double model_step_bytes(const struct model *m, int rows);
+
+/* Multiply-adds with weights for one token: of the layers (of experts, those in use), and of the
+ * output matrix, which a prompt needs only for its last token. Attention is not counted. */
+struct model_work {
+    double quantized, floats; /* in layers: matrices of block types; of float types */
+    double output;
+    bool output_quantized;
+};
+struct model_work model_token_work(const struct model *m);
 
 const struct tokenizer *model_tokenizer(const struct model *m);
 /* The chat template's source; empty when the model has none. name: NULL or "" for the default,

@@ -3,6 +3,7 @@
  * of a group reads it; ffn_down carries outliers; output decides the token. The rules (facts about
  * llama.cpp's files) are those of its llama_tensor_get_type. */
 #include "engine/recipe.h"
+#include "base/buf.h"
 #include <stdio.h>
 #include <strings.h>
 
@@ -33,6 +34,20 @@ const struct recipe *recipe_by_name(struct str name)
             return r;
     }
     return NULL;
+}
+
+enum status recipe_find(const char *name, const struct recipe **out, struct err *err)
+{
+    struct buf names;
+    *out = recipe_by_name(str_from(name));
+    if (*out)
+        return OK;
+    buf_init(&names, 4096);
+    for (const struct recipe *r = recipes; r->name; r++)
+        buf_printf(&names, " %s", r->name);
+    err_set(err, EUSAGE, "type '%.40s', expected one of%s", name, names.p ? names.p : "");
+    buf_release(&names);
+    return EUSAGE;
 }
 
 enum role { ATTN_V, ATTN_K, ATTN_OUTPUT, FFN_DOWN, OTHER };

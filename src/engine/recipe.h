@@ -1,6 +1,7 @@
 /* Recipes: which type each tensor of a model gets when a file is quantized. Named and chosen as
  * llama.cpp does (its llama-quantize), so that files of the same name are comparable. */
 #pragma once
+#include "base/err.h"
 #include "format/tensor.h"
 
 struct recipe {
@@ -12,6 +13,8 @@ struct recipe {
 
 /* NULL when unknown; names match without regard to case. */
 const struct recipe *recipe_by_name(struct str name);
+/* EUSAGE naming all when there is none of that name. */
+NODISCARD enum status recipe_find(const char *name, const struct recipe **out, struct err *err);
 /* All of them, ended by a row whose name is NULL. */
 extern const struct recipe recipes[];
 

@@ -494,43 +494,59 @@ static enum status write_tensors(const struct plan *p, uint64_t seed, struct ggu
     return s;
 }
 
-static enum status write_all(struct plan *p, const struct recipe *recipe, uint64_t seed,
-                             struct gguf_writer *w, void (*progress)(void *, double, const char *),
-                             void *ctx, struct err *err)
+/* Gives each tensor of the plan its type and size. */
+static enum status plan_types(struct plan *p, const struct recipe *recipe, struct err *err)
 {
     const struct synth_shape *s = p->s;
     const struct recipe_model m = {.n_layers = s->layers,
                                    .n_experts = s->experts,
                                    .gqa = s->heads / s->kv_heads,
                                    .tied = (s->flags & SYNTH_TIED) != 0};
-    put_metadata(w, s, recipe);
-    enum status st = synth_put_vocab(s, w, err);
+    enum status st = p->failed ? err_set(err, ENOMEMORY, "no memory for the list of tensors") : OK;
     for (size_t i = 0; st == OK && i < p->n; i++) {
         struct planned *t = &p->list[i];
         t->t.name = str_from(t->name);
         t->t.type = recipe_type(recipe, &m, &t->t);
-        gguf_put_tensor(w, t->t.name, t->t.type, t->t.n_dims, t->t.ne);
         st = tensor_size(&t->t, err);
     }
-    if (st != OK)
-        return st;
-    gguf_write_header(w);
-    return write_tensors(p, seed, w, progress, ctx, err);
+    return st;
 }
 
-enum status synth_write_shape(const struct synth_shape *shape, const char *out,
-                              const struct recipe *recipe, uint64_t seed,
-                              void (*progress)(void *ctx, double fraction, const char *tensor),
-                              void *progress_ctx, struct err *err)
+enum status synth_bytes(const struct synth_shape *shape, const struct recipe *recipe, size_t *out,
+                        struct err *err)
 {
     struct plan p = {.s = shape};
-    struct gguf_writer *w = NULL;
     plan_all(&p);
-    enum status s = p.failed ? err_set(err, ENOMEMORY, "no memory for the list of tensors") : OK;
-    if (s == OK)
-        s = gguf_writer_open(&w, out, err);
-    if (s == OK)
-        s = write_all(&p, recipe, seed, w, progress, progress_ctx, err);
+    enum status s = plan_types(&p, recipe, err);
+    *out = 0;
+    for (size_t i = 0; s == OK && i < p.n; i++)
+        if (!size_add(*out, p.list[i].t.bytes, out))
+            s = err_set(err, ELIMIT, "shape '%s' is too large", shape->name);
+    free(p.list);
+    return s;
+}
+
+/* Everything, to w, which it takes over. */
+static enum status write_all(const struct synth_shape *shape, const struct recipe *recipe,
+                             uint64_t seed, struct gguf_writer *w,
+                             void (*progress)(void *, double, const char *), void *ctx,
+                             struct err *err)
+{
+    struct plan p = {.s = shape};
+    plan_all(&p);
+    enum status s = plan_types(&p, recipe, err);
+    if (s == OK) {
+        put_metadata(w, shape, recipe);
+        s = synth_put_vocab(shape, w, err);
+    }
+    if (s == OK) {
+        for (size_t i = 0; i < p.n; i++) {
+            const struct tensor *t = &p.list[i].t;
+            gguf_put_tensor(w, t->name, t->type, t->n_dims, t->ne);
+        }
+        gguf_write_header(w);
+        s = write_tensors(&p, seed, w, progress, ctx, err);
+    }
     if (s == OK)
         s = gguf_writer_commit(w, err);
     else
@@ -539,17 +555,39 @@ enum status synth_write_shape(const struct synth_shape *shape, const char *out,
     return s;
 }
 
-enum status synth_write(const char *shape, const char *out, const struct recipe *recipe,
-                        uint64_t seed,
+enum status synth_write(const struct synth_shape *shape, const char *out,
+                        const struct recipe *recipe, uint64_t seed,
                         void (*progress)(void *ctx, double fraction, const char *tensor),
                         void *progress_ctx, struct err *err)
 {
-    char names[400] = "";
-    size_t n = 0;
-    for (const struct synth_shape *s = synth_shapes; s->name; s++) {
-        if (strcmp(s->name, shape) == 0)
-            return synth_write_shape(s, out, recipe, seed, progress, progress_ctx, err);
-        n += (size_t)snprintf(names + n, sizeof names - n, " %s", s->name);
-    }
-    return err_set(err, ENOTFOUND, "no shape '%s', expected one of%s", shape, names);
+    struct gguf_writer *w;
+    enum status s = gguf_writer_open(&w, out, err);
+    return s == OK ? write_all(shape, recipe, seed, w, progress, progress_ctx, err) : s;
+}
+
+enum status synth_write_fd(const struct synth_shape *shape, int fd, const struct recipe *recipe,
+                           uint64_t seed,
+                           void (*progress)(void *ctx, double fraction, const char *tensor),
+                           void *progress_ctx, struct err *err)
+{
+    struct gguf_writer *w;
+    enum status s = gguf_writer_fd(&w, fd, shape->name, err);
+    return s == OK ? write_all(shape, recipe, seed, w, progress, progress_ctx, err) : s;
+}
+
+enum status synth_find(const char *name, const struct synth_shape **out, struct err *err)
+{
+    struct buf names;
+    *out = NULL;
+    for (const struct synth_shape *s = synth_shapes; s->name; s++)
+        if (strcmp(s->name, name) == 0) {
+            *out = s;
+            return OK;
+        }
+    buf_init(&names, 4096);
+    for (const struct synth_shape *s = synth_shapes; s->name; s++)
+        buf_printf(&names, " %s", s->name);
+    err_set(err, ENOTFOUND, "no shape '%.40s', expected one of%s", name, names.p ? names.p : "");
+    buf_release(&names);
+    return ENOTFOUND;
 }

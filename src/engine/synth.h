@@ -30,14 +30,21 @@ extern const struct synth_shape synth_shapes[];
 /* Weights of the model that the shape describes; -1 without memory. */
 int64_t synth_params(const struct synth_shape *shape);
 
-/* ENOTFOUND naming the shapes when there is none of that name. progress may be NULL. */
-NODISCARD enum status synth_write(const char *shape, const char *out, const struct recipe *recipe,
-                                  uint64_t seed,
+/* ENOTFOUND naming the shapes when there is none of that name. */
+NODISCARD enum status synth_find(const char *name, const struct synth_shape **out, struct err *err);
+
+/* Bytes of all tensors when written with that recipe. */
+NODISCARD enum status synth_bytes(const struct synth_shape *shape, const struct recipe *recipe,
+                                  size_t *out, struct err *err);
+
+/* Writes the file; progress may be NULL. */
+NODISCARD enum status synth_write(const struct synth_shape *shape, const char *out,
+                                  const struct recipe *recipe, uint64_t seed,
                                   void (*progress)(void *ctx, double fraction, const char *tensor),
                                   void *progress_ctx, struct err *err);
-/* The same for a shape of one's own (tests). */
-NODISCARD enum status synth_write_shape(const struct synth_shape *shape, const char *out,
-                                        const struct recipe *recipe, uint64_t seed,
-                                        void (*progress)(void *ctx, double fraction,
-                                                         const char *tensor),
-                                        void *progress_ctx, struct err *err);
+/* The same to an open descriptor (borrowed), such as memfd_create's. */
+NODISCARD enum status synth_write_fd(const struct synth_shape *shape, int fd,
+                                     const struct recipe *recipe, uint64_t seed,
+                                     void (*progress)(void *ctx, double fraction,
+                                                      const char *tensor),
+                                     void *progress_ctx, struct err *err);

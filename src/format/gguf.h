@@ -79,6 +79,9 @@ NODISCARD enum status gguf_array_ints(const struct gguf_kv *kv, int64_t *out, st
 struct gguf_writer;
 
 NODISCARD enum status gguf_writer_open(struct gguf_writer **out, const char *path, struct err *err);
+/* To an open descriptor (borrowed); `name` is for messages. */
+NODISCARD enum status gguf_writer_fd(struct gguf_writer **out, int fd, const char *name,
+                                     struct err *err);
 void gguf_put_u32(struct gguf_writer *w, const char *key, uint32_t v);
 void gguf_put_u64(struct gguf_writer *w, const char *key, uint64_t v);
 void gguf_put_i32(struct gguf_writer *w, const char *key, int32_t v);

@@ -31,22 +31,37 @@ static void fail(struct gguf_writer *w, enum status code, const char *fmt, ...)
     va_end(ap);
 }
 
-enum status gguf_writer_open(struct gguf_writer **out, const char *path, struct err *err)
+/* Takes over the open file. */
+static enum status writer_new(struct gguf_writer **out, struct file_writer *file, struct err *err)
 {
-    *out = NULL;
     struct gguf_writer *w = mem_array(1, sizeof *w);
-    if (!w)
-        return err_set(err, ENOMEMORY, "no memory to write '%s'", path);
-    enum status s = file_writer_open(&w->file, path, err);
-    if (s != OK) {
-        free(w);
-        return s;
+    if (!w) {
+        err_set(err, ENOMEMORY, "no memory to write '%s'", file->path);
+        file_writer_abort(file);
+        return ENOMEMORY;
     }
+    w->file = *file;
     buf_init(&w->kvs, HEADER_MAX);
     buf_init(&w->infos, HEADER_MAX);
     w->alignment = GGUF_ALIGNMENT;
     *out = w;
     return OK;
+}
+
+enum status gguf_writer_open(struct gguf_writer **out, const char *path, struct err *err)
+{
+    struct file_writer file;
+    *out = NULL;
+    enum status s = file_writer_open(&file, path, err);
+    return s == OK ? writer_new(out, &file, err) : s;
+}
+
+enum status gguf_writer_fd(struct gguf_writer **out, int fd, const char *name, struct err *err)
+{
+    struct file_writer file;
+    *out = NULL;
+    enum status s = file_writer_fd(&file, fd, name, err);
+    return s == OK ? writer_new(out, &file, err) : s;
 }
 
 static void put_u32(struct buf *b, uint32_t v)

@@ -63,7 +63,7 @@ static const struct synth_shape small = {
 static void write_small(const struct synth_shape *s, const char *path, const char *recipe)
 {
     struct err err;
-    assert_ok(synth_write_shape(s, path, recipe_by_name(str_from(recipe)), 1, NULL, NULL, &err));
+    assert_ok(synth_write(s, path, recipe_by_name(str_from(recipe)), 1, NULL, NULL, &err));
 }
 
 static float *load(const struct tensor *t)
