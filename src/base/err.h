@@ -7,8 +7,12 @@
  *
  * Broken invariants of our own are not errors: hearth_bug() prints and aborts. */
 #pragma once
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+/* errno.h's EIO is a macro and would be meant, silently, wherever that header is included. */
+#undef EIO
 
 enum status {
 #define X(name, machine, http, code, meaning) name,

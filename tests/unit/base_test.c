@@ -163,6 +163,8 @@ static void a_file_is_written_whole_or_not_at_all(void **state)
     file_map_close(&m);
     unlink(path);
     assert_int_equal(file_map_open(&m, path, &err), ENOTFOUND);
+    assert_int_equal(file_writer_open(&w, "/no/such/folder/file", &err), EIO);
+    assert_int_equal(file_writer_fd(&w, -1, "nothing", &err), EIO);
 }
 
 struct marks {
