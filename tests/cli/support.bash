@@ -7,7 +7,7 @@ data=$source_dir/tests/data
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 export HEARTH_HOME=$tmp/home TERM=xterm LC_ALL=C.UTF-8
-unset HEARTH_THREADS HEARTH_CTX HEARTH_CPU_DISABLE
+unset HEARTH_THREADS HEARTH_CTX HEARTH_CPU_DISABLE HEARTH_MEMORY
 failed=0
 
 fail() {

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static const char *temp_path(const char *name)
@@ -311,9 +312,43 @@ static void importance_is_heeded(void **state)
     assert_int_equal(quantize_file(in, plain, r, NULL, NULL, &err), ENOTFOUND);
 }
 
+/* To a descriptor the same bytes as to a file, and as many in tensors as were foretold. */
+static void a_file_in_memory_is_the_same(void **state)
+{
+    (void)state;
+    struct err err;
+    struct file_map a, b;
+    struct gguf *g;
+    char path[64];
+    size_t foretold, bytes = 0;
+    const struct recipe *recipe = recipe_by_name(STR("q4_k_m"));
+    const char *file = temp_path("file.gguf");
+    int fd = memfd_create("hearth-test", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    assert_ok(synth_write_fd(&small, fd, recipe, 1, NULL, NULL, &err));
+    write_small(&small, file, "q4_k_m");
+    assert_ok(file_map_open(&a, path, &err));
+    assert_ok(file_map_open(&b, file, &err));
+    assert_int_equal(a.n, b.n);
+    assert_memory_equal(a.p, b.p, a.n);
+    file_map_close(&a);
+    file_map_close(&b);
+    assert_ok(gguf_open(&g, path, &err));
+    for (size_t i = 0; i < gguf_n_tensors(g); i++)
+        bytes += gguf_tensor_at(g, i)->bytes;
+    gguf_close(g);
+    assert_ok(synth_bytes(&small, recipe, &foretold, &err));
+    assert_int_equal(foretold, bytes);
+    close(fd);
+    assert_int_equal(synth_write_fd(&small, fd, recipe, 1, NULL, NULL, &err), EIO);
+    unlink(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_in_memory_is_the_same),
         cmocka_unit_test(shapes_have_their_published_size),
         cmocka_unit_test(recipes_choose_types),
         cmocka_unit_test(odd_shapes_fall_back),
