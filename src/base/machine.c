@@ -86,6 +86,19 @@ static void fold_groups(const char *root, const struct version *v, char *group, 
     fold_group(root, v, "", l);
 }
 
+/* Whether a word is in a list with commas. */
+static bool list_has(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = list; *p; p += p[0] == ',') {
+        size_t part = strcspn(p, ",");
+        if (part == n && memcmp(p, word, n) == 0)
+            return true;
+        p += part;
+    }
+    return false;
+}
+
 static struct limits group_limits(const char *root)
 {
     struct limits l = {UINT64_MAX, UINT64_MAX};
@@ -98,10 +111,7 @@ static struct limits group_limits(const char *root)
             continue;
         *group++ = 0;
         controllers++;
-        bool memory = false;
-        for (char *c = strtok(controllers, ","); c; c = strtok(NULL, ","))
-            memory |= strcmp(c, "memory") == 0;
-        if (memory)
+        if (list_has(controllers, "memory"))
             fold_groups(root, &v1, group, &l);
         else if (strncmp(line, "0:", 2) == 0)
             fold_groups(root, &v2, group, &l);

@@ -126,8 +126,7 @@ static enum status open_loras(struct loaded *l, const struct options *o, struct 
 {
     l->lora_scales = mem_array(o->lora.n, sizeof *l->lora_scales);
     l->loras = mem_array(o->lora.n, sizeof *l->loras);
-    enum status s =
-        l->lora_scales && l->loras ? OK : err_set(err, ENOMEMORY, "--lora: no memory");
+    enum status s = l->lora_scales && l->loras ? OK : err_set(err, ENOMEMORY, "--lora: no memory");
     for (size_t i = 0; s == OK && i < o->lora.n; i++) {
         const char *text = o->lora.v[i], *eq = file_exists(text) ? NULL : strrchr(text, '=');
         char *end = NULL, *path = mem_dup(text, eq ? (size_t)(eq - text) : strlen(text));
