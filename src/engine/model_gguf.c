@@ -139,9 +139,6 @@ enum status model_open_gguf(struct model *m, const char *path, const struct mode
     enum status s = gguf_open(&m->gguf, path, err);
     if (s != OK)
         return s;
-    /* the weights' pages, while this thread builds the tokenizer */
-    if (!opt->vocab_only && pool_size(opt->pool) > 1)
-        gguf_touch(m->gguf);
     s = read_model(m, path, opt, err);
     return s == OK ? OK : (err_prefix(err, "%s", path), s);
 }

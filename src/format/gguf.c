@@ -441,21 +441,10 @@ enum status gguf_open(struct gguf **out, const char *path, struct err *err)
     return s == OK ? OK : err_prefix(err, "%s", show(str_from(path)).s);
 }
 
-void gguf_touch(struct gguf *g)
-{
-    struct file_map *maps = g->touch ? NULL : mem_array(g->n_parts, sizeof *maps);
-    for (size_t i = 0; maps && i < g->n_parts; i++)
-        maps[i] = g->parts[i].map;
-    if (maps)
-        g->touch = touch_start(maps, g->n_parts);
-    free(maps);
-}
-
 void gguf_close(struct gguf *g)
 {
     if (!g)
         return;
-    touch_stop(g->touch);
     for (size_t i = 0; i < g->n_parts; i++)
         file_map_close(&g->parts[i].map);
     free(g->parts);

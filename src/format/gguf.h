@@ -41,9 +41,6 @@ NODISCARD enum status gguf_open(struct gguf **out, const char *path, struct err 
 /* From memory (fuzzing, tests): data is borrowed until close. */
 NODISCARD enum status gguf_open_mem(struct gguf **out, const void *data, size_t n, struct err *err);
 void gguf_close(struct gguf *g);
-/* Starts mapping the pages that are in the page cache on a thread of its own (base/touch.h); ends
- * with gguf_close at the latest. */
-void gguf_touch(struct gguf *g);
 
 uint32_t gguf_version(const struct gguf *g);
 size_t gguf_n_kv(const struct gguf *g);

@@ -1,6 +1,6 @@
 /* What the files of the GGUF reader share. Private to gguf*.c. */
 #pragma once
-#include "base/touch.h"
+#include "base/file.h"
 #include "format/gguf.h"
 #include "format/name_index.h"
 
@@ -29,7 +29,6 @@ struct gguf {
     struct name_index kv_index, tensor_index;
     struct gguf_part *parts;
     size_t n_parts;
-    struct touch *touch; /* NULL: none */
 };
 
 /* "u32", "string" ...; "?" when out of range */
