@@ -156,8 +156,8 @@ def main():
     if o.json:
         with open(o.json, "w", encoding="utf-8") as f:
             json.dump(results, f, indent=1)
-    if not any(r.get("hearth") for _, rounds in results for r in rounds):
-        sys.exit(1)
+    if any(one is None for _, rounds in results for r in rounds for one in r.values()):
+        sys.exit(1)  # what went wrong has been told
 
 
 if __name__ == "__main__":
