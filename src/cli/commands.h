@@ -13,6 +13,8 @@ enum status cmd_classify(const struct options *o, struct err *err);
 enum status cmd_embed(const struct options *o, struct err *err);
 enum status cmd_inspect(const struct options *o, struct err *err);
 enum status cmd_quantize(const struct options *o, struct err *err);
+enum status cmd_imatrix(const struct options *o, struct err *err);
+enum status cmd_perplexity(const struct options *o, struct err *err);
 enum status cmd_synth(const struct options *o, struct err *err);
 enum status cmd_bench(const struct options *o, struct err *err);
 enum status cmd_doctor(const struct options *o, struct err *err);

@@ -15,7 +15,9 @@
 enum {
     ALL_MODELS = BIT(RUN) | BIT(GENERATE) | BIT(LOGITS) | BIT(BENCH),
     SAMPLING = BIT(RUN) | BIT(GENERATE),
-    JSON_OUT = BIT(GENERATE) | BIT(CLASSIFY) | BIT(EMBED) | BIT(INSPECT) | BIT(BENCH) | BIT(DOCTOR),
+    TEXTS = BIT(PERPLEXITY) | BIT(IMATRIX), /* run a text through the model, in windows */
+    JSON_OUT = BIT(GENERATE) | BIT(CLASSIFY) | BIT(EMBED) | BIT(INSPECT) | BIT(BENCH) |
+               BIT(DOCTOR) | BIT(PERPLEXITY),
     EVERY = (1u << CMD_COUNT) - 1,
 };
 
@@ -280,4 +282,5 @@ void options_release(struct options *o)
     free(o->lora.v);
     free(o->logit_bias.v);
     free(o->stop.v);
+    free(o->in_file.v);
 }

@@ -35,6 +35,10 @@ struct options {
     /* input and output */
     const char *tokens, *prompt, *prefix, *suffix, *out, *messages, *tools, *file, *context, *now;
     const char *pair, *pooling, *type, *imatrix;
+    /* perplexity and imatrix */
+    int64_t stride, chunks;
+    const char *save_logits, *logits_type, *kl, *reference;
+    struct option_list in_file;
     bool json, no_special, no_parse_special, no_generation_prompt, no_normalize, all;
     /* bench */
     int64_t n_prompt, n_gen, repeat, depth;
@@ -70,6 +74,8 @@ enum command_id {
     CMD_EMBED,
     CMD_INSPECT,
     CMD_QUANTIZE,
+    CMD_IMATRIX,
+    CMD_PERPLEXITY,
     CMD_SYNTH,
     CMD_BENCH,
     CMD_DOCTOR,

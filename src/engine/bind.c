@@ -337,8 +337,12 @@ static enum status bind_scope(struct binder *b, int64_t l)
     enum status s = OK;
     for (size_t i = 0; i < a->n_rules && s == OK; i++) {
         const struct tensor_rule *r = &a->rules[i];
-        if ((r->scope == PER_MODEL) == (l < 0) && applies(b, r) && !b->filled[place_index(r)])
-            s = try_rule(b, r, l, &b->filled[place_index(r)]);
+        bool *filled = &b->filled[place_index(r)];
+        if ((r->scope == PER_MODEL) != (l < 0) || !applies(b, r) || *filled)
+            continue;
+        s = try_rule(b, r, l, filled);
+        if (*filled && l >= 0 && r->kind != RULE_VEC)
+            b->m->layers[l].rule[r->place] = r;
     }
     for (size_t i = 0; i < a->n_rules && s == OK; i++) {
         const struct tensor_rule *r = &a->rules[i];

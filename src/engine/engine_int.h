@@ -90,6 +90,11 @@ struct engine {
     int n_logits;
     struct moe_scratch moe;
 
+    /* Called by the owner thread before rows [t0, t1) of a are multiplied with w, one of the
+     * model's matrices; a->x has their floats. NULL: nobody watches. */
+    void (*observe)(void *ctx, const struct mat *w, const struct acts *a, int64_t t0, int64_t t1);
+    void *observe_ctx;
+
     int n_loras;
     struct lora *loras[LORA_MAX];
     float lora_scale[LORA_MAX];

@@ -138,6 +138,8 @@ void engine_mul(struct engine *e, const struct mul_part *parts, int n_parts, con
     for (int i = 0; i < n_parts; i++) {
         rows += parts[i].w->rows;
         work += parts[i].w->rows * parts[i].w->cols * n;
+        if (e->observe)
+            e->observe(e->observe_ctx, parts[i].w, a, 0, n);
     }
     if (e->n_loras)
         engine_run(e, lora_down, &ph, n, 1, n == 1);

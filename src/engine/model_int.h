@@ -7,9 +7,10 @@
 #include "kernel/kernel.h"
 
 struct layer {
-    struct mat mat[LAYER_MATS];     /* data NULL: the model has none */
-    const float *vec[LAYER_VECS];   /* NULL: none */
-    struct mat *expert[LAYER_MATS]; /* M_GATE, M_UP, M_DOWN: (n_experts), or NULL */
+    struct mat mat[LAYER_MATS];                 /* data NULL: the model has none */
+    const struct tensor_rule *rule[LAYER_MATS]; /* that filled the matrix's place, or NULL */
+    const float *vec[LAYER_VECS];               /* NULL: none */
+    struct mat *expert[LAYER_MATS];             /* M_GATE, M_UP, M_DOWN: (n_experts), or NULL */
 };
 
 /* Where tensors come from: a GGUF file or safetensors. */

@@ -106,6 +106,17 @@ static void expert_rows(void *ctx, int worker, int64_t begin, int64_t end)
     }
 }
 
+/* Tells an observer each active expert's rows. */
+static void observe_experts(struct engine *e, int64_t layer, int place, const struct acts *a,
+                            int n_active)
+{
+    for (int i = 0; e->observe && i < n_active; i++) {
+        int32_t x = e->moe.active[i];
+        e->observe(e->observe_ctx, &e->m->layers[layer].expert[place][x], a, e->moe.start[x],
+                   e->moe.start[x + 1]);
+    }
+}
+
 static void activate(void *ctx, int worker, int64_t t0, int64_t t1)
 {
     (void)worker;
@@ -141,9 +152,12 @@ void engine_moe(struct engine *e, int64_t layer, int64_t n)
         choose(e, t);
     ph.n_active = group(e, n);
     engine_run(e, gather, &ph, n, 1, n == 1);
+    observe_experts(e, layer, M_GATE, &e->moe.in, ph.n_active);
+    observe_experts(e, layer, M_UP, &e->moe.in, ph.n_active);
     engine_run(e, expert_rows, &ph, ph.n_active * 2 * hp->n_ff, 64, false);
     engine_run(e, activate, &ph, n * hp->n_experts_used, 1, n == 1);
     ph.down = true;
+    observe_experts(e, layer, M_DOWN, &e->ff_acts, ph.n_active);
     engine_run(e, expert_rows, &ph, ph.n_active * hp->n_embd, 64, false);
     engine_run(e, combine, &ph, n, 1, n == 1);
 }
