@@ -3,7 +3,8 @@
 set -u
 . "$(dirname "$0")/support.bash"
 
-commands="run generate logits tokenize detokenize template classify embed inspect quantize synth bench
+commands="run generate logits tokenize detokenize template classify embed inspect quantize imatrix
+    perplexity synth bench
     doctor completion docs help version"
 
 rc 2 "$hearth"
