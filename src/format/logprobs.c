@@ -24,7 +24,7 @@ static void encode_q16(const float *logits, int64_t n, double logsum, float head
                        unsigned char *codes)
 {
     float top = -INFINITY;
-    double low = INFINITY;
+    double low = (double)INFINITY;
     for (int64_t i = 0; i < n; i++)
         top = logits[i] > top ? logits[i] : top;
     for (int64_t i = 0; i < n; i++)
