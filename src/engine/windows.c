@@ -173,7 +173,8 @@ static void retire(struct runner *r, int n)
         r->pages_used -= kv_pages_of(r->w->at[r->live[i].window].n);
     }
     r->n_live -= n;
-    memmove(r->live, r->live + n, (size_t)r->n_live * sizeof *r->live);
+    if (r->n_live)
+        memmove(r->live, r->live + n, (size_t)r->n_live * sizeof *r->live);
 }
 
 static void runner_close(struct runner *r)
