@@ -1,4 +1,5 @@
-/* Rows of the KV cache and the two products of attention, on 16 lanes; include after body_acts.h. */
+/* Rows of the KV cache and the two products of attention, on 16 lanes; include after body_acts.h.
+ */
 #pragma once
 
 static void kv_store_f16(void *dst, const float *src, int64_t n)
@@ -92,15 +93,15 @@ INLINE vf score_lanes(const float *q, const float *k, int64_t n, const float *ta
     if (d < n) {
         int64_t left = n - d;
         s0 = vf_fma(vf_load(tail), left < 16 ? load_tail(k + d, left, 0) : vf_load(k + d), s0);
-        s1 = vf_fma(vf_load(tail + 16), left > 16 ? load_tail(k + d + 16, left - 16, 0) : vf_set1(0),
-                    s1);
+        s1 = vf_fma(vf_load(tail + 16),
+                    left > 16 ? load_tail(k + d + 16, left - 16, 0) : vf_set1(0), s1);
     }
     return vf_add(s0, s1);
 }
 
 /* Sixteen positions at a time, whose lanes are then added together. */
-INLINE void scores_of(float *scores, const float *q, const float *k, int64_t k_stride, int64_t n_pos,
-                      int64_t n, const float *tail, float scale)
+INLINE void scores_of(float *scores, const float *q, const float *k, int64_t k_stride,
+                      int64_t n_pos, int64_t n, const float *tail, float scale)
 {
     int64_t i = 0;
     for (; i + 16 <= n_pos; i += 16) {

@@ -97,7 +97,7 @@ INLINE void many_start(struct shape s, int offset_log2, const struct act_tile *x
         }
     }
 }
-_Static_assert(PASS_BLOCKS * TILE_TOKENS % 16 == 0, "whole vectors");
+_Static_assert(PASS_BLOCKS *TILE_TOKENS % 16 == 0, "whole vectors");
 
 /* lanes += one block of a tile of tokens: a block's rows by its tokens, all in registers. start:
  * what the sums of its halves start from. */
@@ -285,8 +285,7 @@ static void many_rows(const struct qkind *k, pass_fn *pass, fill_fn *fill, const
                       float *y, int64_t y_stride)
 {
     struct panel panel;
-    struct many_job m = {
-        .k = k, .pass = pass, .a = a, .t0 = t0, .t1 = t1, .y_stride = y_stride};
+    struct many_job m = {.k = k, .pass = pass, .a = a, .t0 = t0, .t1 = t1, .y_stride = y_stride};
     int64_t first = t0 / TILE_TOKENS, end = (t1 + TILE_TOKENS - 1) / TILE_TOKENS;
     int64_t chunks = (end - first + CHUNK_TILES - 1) / CHUNK_TILES;
     for (int64_t r = r0; r < r1; r += MANY_VECTORS * 16) {

@@ -29,7 +29,6 @@ enum {
 #define MAGIC_BITS  0x4b400000
 #define MAGIC_FLOAT 12582912.0f
 
-
 /* The blocks of a group; a short last one is completed with zero blocks (scale 0). Asks for the
  * bytes `ahead` of it: hardware follows one row, but not pieces of several rows in turn. */
 INLINE void load_tile(const struct qkind *k, tile_fn *tile, const uint8_t *row, int64_t group,
@@ -99,8 +98,8 @@ INLINE vf add_lanes(const struct qkind *k, const struct tile *w, vf magic, vi lo
     return lanes;
 }
 
-/* A row's group times n tokens (a constant at the call, at most 4), whose groups are g_stride apart:
- * enough short chains at once to keep the multipliers busy. */
+/* A row's group times n tokens (a constant at the call, at most 4), whose groups are g_stride
+ * apart: enough short chains at once to keep the multipliers busy. */
 INLINE void add_group(const struct qkind *k, const struct tile *w, const struct act_group *g,
                       int64_t g_stride, int n, vf *lanes)
 {
@@ -188,8 +187,8 @@ INLINE void few_rows(const struct qkind *k, tile_fn *tile, const struct mat *w, 
     }
 }
 
-typedef void few_fn(const struct mat *w, int64_t r, int rows, const struct acts *a, int64_t t, int n,
-                    float *y, int64_t y_stride);
+typedef void few_fn(const struct mat *w, int64_t r, int rows, const struct acts *a, int64_t t,
+                    int n, float *y, int64_t y_stride);
 
 /* Tokens in equal parts of at most FEW_TOKENS. */
 static void few_tokens(few_fn *few, const struct mat *w, int64_t r0, int64_t r1,

@@ -62,9 +62,9 @@ struct act_group {
     float fsum[ACT_LANES], fsum_lo[ACT_LANES], fsum_hi[ACT_LANES]; /* scale * sum */
 };
 
-/* The same numbers of a span of TILE_TOKENS tokens, as the product with many tokens reads them: from
- * one end to the other, one dword of a token at a time. Block g * ACT_LANES + j of the span is at
- * tile_block(g, j). A tile's last tokens may be missing: their slots hold anything. */
+/* The same numbers of a span of TILE_TOKENS tokens, as the product with many tokens reads them:
+ * from one end to the other, one dword of a token at a time. Block g * ACT_LANES + j of the span is
+ * at tile_block(g, j). A tile's last tokens may be missing: their slots hold anything. */
 struct act_tile {
     int8_t q[SPAN_BLOCKS][8][TILE_TOKENS][4];
     float scale[SPAN_BLOCKS][TILE_TOKENS];
@@ -88,9 +88,9 @@ struct acts {
     int64_t n, cols;
     const float *x; /* (n, cols), rows x_stride floats apart; borrowed */
     int64_t x_stride;
-    int64_t groups;      /* ceil(cols / ACT_GROUP) */
-    int64_t spans;       /* ceil(cols / SPAN_COLS) */
-    struct act_group *g; /* (n, groups) */
+    int64_t groups;        /* ceil(cols / ACT_GROUP) */
+    int64_t spans;         /* ceil(cols / SPAN_COLS) */
+    struct act_group *g;   /* (n, groups) */
     struct act_tile *tile; /* (ceil(n / TILE_TOKENS), spans) */
 };
 

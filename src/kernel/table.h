@@ -9,8 +9,8 @@
     .gelu_erf = row_gelu_erf, .softmax = row_softmax, .softcap = row_softcap,                      \
     .rope_half = row_rope_half, .rope_pairs = row_rope_pairs,                                      \
     .kv_store = {kv_store_f16, kv_store_f32, kv_store_q8},                                         \
-    .kv_expand = {kv_expand_f16, kv_expand_f32, kv_expand_q8},                                     \
-    .attn_scores = attn_scores, .attn_mix = attn_mix
+    .kv_expand = {kv_expand_f16, kv_expand_f32, kv_expand_q8}, .attn_scores = attn_scores,         \
+    .attn_mix = attn_mix
 
 #define MUL_ROW(id, name, ...) [id] = mul_##name,
 

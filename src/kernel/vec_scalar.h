@@ -132,6 +132,7 @@ INLINE vi vi_load(const void *p)
     memcpy(&r, p, sizeof r);
     return r;
 }
+#define vi_load_once vi_load
 INLINE void vi_store(void *p, vi a)
 {
     memcpy(p, &a, sizeof a);
