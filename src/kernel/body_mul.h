@@ -19,7 +19,7 @@ enum {
     FEW_TOKENS = 16, /* tokens that share one unpacking of a row */
     FEW_ROWS = 8,    /* rows that share the loads of a group's activations, many tokens */
 #ifndef ONE_AHEAD
-    ONE_AHEAD = 1024, /* bytes to prefetch ahead when one row is read at a time */
+    ONE_AHEAD = 2048, /* bytes to prefetch ahead when one row is read at a time */
 #endif
 };
 #ifndef MANY_FROM /* a vec_*.h may choose from how many tokens on transposing pays */
