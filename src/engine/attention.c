@@ -59,7 +59,8 @@ static void attend(struct engine *e, const struct attn_phase *ph, const struct a
         lse[i] = -INFINITY;
     memset(acc, 0, (size_t)(job->n * ph->heads * dim) * sizeof *acc);
     for (int64_t page = first / KV_PAGE; page <= last / KV_PAGE; page++) {
-        int64_t begin = page * KV_PAGE, end = begin + KV_PAGE < last + 1 ? begin + KV_PAGE : last + 1;
+        int64_t begin = page * KV_PAGE,
+                end = begin + KV_PAGE < last + 1 ? begin + KV_PAGE : last + 1;
         int64_t from = first > begin ? first : begin;
         e->k->kv_expand[e->kv.type](keys, kv_row(&e->kv, s, ph->layer, 0, kv_head, from),
                                     e->kv.row_bytes, end - from, dim);

@@ -136,7 +136,7 @@ static void attend(void *ctx, int worker, int64_t begin, int64_t end)
         int64_t at = i / e->n * d, t = i % e->n;
         float *out = e->mix + t * e->n_embd + at;
         e->ops->attn_scores(scores, e->q + t * e->n_embd + at, e->k + at, e->n_embd, e->n, d,
-                                  e->hp->attn_scale);
+                            e->hp->attn_scale);
         e->ops->softmax(scores, e->n);
         memset(out, 0, (size_t)d * sizeof *out);
         e->ops->attn_mix(out, d, scores, 0, 1, e->v + at, e->n_embd, e->n, d);

@@ -269,7 +269,8 @@ static void sizes_that_overflow_are_refused(void **state)
     assert_int_equal(acts_bytes(3, 513),
                      3 * 2 * sizeof(struct act_group) + sizeof(struct act_tile));
     assert_int_equal(acts_bytes(TILE_TOKENS + 1, SPAN_COLS + 1),
-                     (TILE_TOKENS + 1) * 5 * sizeof(struct act_group) + 4 * sizeof(struct act_tile));
+                     (TILE_TOKENS + 1) * 5 * sizeof(struct act_group) +
+                         4 * sizeof(struct act_tile));
 }
 
 int main(void)
