@@ -16,8 +16,9 @@
 #pragma once
 
 enum {
-    FEW_TOKENS = 16, /* tokens that share one unpacking of a row */
-    FEW_ROWS = 8,    /* rows that share the loads of a group's activations, many tokens */
+    ROW_TOKENS_MAX = 8, /* tokens whose lanes are registers while a row is read */
+    FEW_TOKENS = 16,    /* tokens that share one unpacking of a row */
+    FEW_ROWS = 8,       /* rows that share the loads of a group's activations, many tokens */
 #ifndef ONE_AHEAD
     ONE_AHEAD = 2048, /* bytes to prefetch ahead when one row is read at a time */
 #endif
@@ -98,55 +99,68 @@ INLINE vf add_lanes(const struct qkind *k, const struct tile *w, vf magic, vi lo
     return lanes;
 }
 
-/* A row's group times n tokens (a constant at the call, at most 4), whose groups are g_stride
- * apart: enough short chains at once to keep the multipliers busy. */
-INLINE void add_group(const struct qkind *k, const struct tile *w, const struct act_group *g,
-                      int64_t g_stride, int n, vf *lanes)
+/* A row's group times n tokens (a constant at the call, at most 4): enough short chains at once to
+ * keep the multipliers busy. x: the tokens' groups. */
+INLINE void add_group(const struct qkind *k, const struct tile *w, const struct act_group *const *x,
+                      int n, vf *lanes)
 {
     vi lo[4], hi[4];
     vf magic = magic_of(w->ws[0]);
     UNROLL
     for (int t = 0; t < n; t++) {
-        const struct act_group *x = g + t * g_stride;
-        lo[t] = start_of(k, k->halves == 2 ? x->sum_lo : x->sum);
-        hi[t] = k->halves == 2 ? start_of(k, x->sum_hi) : vi_set1(0);
+        lo[t] = start_of(k, k->halves == 2 ? x[t]->sum_lo : x[t]->sum);
+        hi[t] = k->halves == 2 ? start_of(k, x[t]->sum_hi) : vi_set1(0);
     }
     UNROLL
     for (int c = 0; c < 4; c++)
         UNROLL
     for (int t = 0; t < n; t++) {
-        const struct act_group *x = g + t * g_stride;
-        lo[t] = dot_add(k->is_signed, lo[t], w->u[c], vi_load(x->q[c]));
-        hi[t] = dot_add(k->is_signed, hi[t], w->u[4 + c], vi_load(x->q[4 + c]));
+        lo[t] = dot_add(k->is_signed, lo[t], w->u[c], vi_load(x[t]->q[c]));
+        hi[t] = dot_add(k->is_signed, hi[t], w->u[4 + c], vi_load(x[t]->q[4 + c]));
     }
     UNROLL
     for (int t = 0; t < n; t++) {
         if (k->halves == 1)
             lo[t] = vi_add(lo[t], hi[t]);
-        lanes[t] = add_lanes(k, w, magic, lo[t], hi[t], g + t * g_stride, lanes[t]);
+        lanes[t] = add_lanes(k, w, magic, lo[t], hi[t], x[t], lanes[t]);
     }
 }
 
-/* One row times n tokens, a constant at the call: lanes in registers. */
-INLINE void row_tokens(const struct qkind *k, tile_fn *tile, const uint8_t *row, int64_t cols,
-                       int64_t groups, const struct act_group *g, int n, float *y, int64_t y_stride)
+/* The groups j of n tokens from g; past the last token of `real` the last one again, whose results
+ * nobody reads. */
+INLINE void groups_of(const struct act_group *g, int64_t groups, int64_t j, int real, int n,
+                      const struct act_group **x)
 {
-    float sum[4] = {0};
+    UNROLL
+    for (int t = 0; t < n; t++)
+        x[t] = g + (t < real ? t : real - 1) * groups + j;
+}
+
+/* One row times `real` tokens, computed as n, a constant at the call: lanes in registers. */
+INLINE void row_tokens(const struct qkind *k, tile_fn *tile, const uint8_t *row, int64_t cols,
+                       int64_t groups, const struct act_group *g, int real, int n, float *y,
+                       int64_t y_stride)
+{
+    float sum[ROW_TOKENS_MAX] = {0};
     for (int64_t g0 = 0; g0 < groups; g0 += SPAN_GROUPS) {
-        vf lanes[4];
+        vf lanes[ROW_TOKENS_MAX];
         UNROLL
         for (int t = 0; t < n; t++)
             lanes[t] = vf_set1(0);
         for (int64_t i = g0; i < groups && i < g0 + SPAN_GROUPS; i++) {
             struct tile w;
+            const struct act_group *x[ROW_TOKENS_MAX];
+            groups_of(g, groups, i, real, n, x);
             load_tile(k, tile, row, i, cols, ONE_AHEAD, &w);
-            add_group(k, &w, g + i, groups, n, lanes);
+            add_group(k, &w, x, n < 4 ? n : 4, lanes);
+            if (n > 4)
+                add_group(k, &w, x + 4, n - 4, lanes + 4);
         }
         UNROLL
         for (int t = 0; t < n; t++)
             sum[t] += vf_sum(lanes[t]);
     }
-    for (int t = 0; t < n; t++)
+    for (int t = 0; t < real; t++)
         y[t * y_stride] = sum[t];
 }
 
@@ -159,24 +173,19 @@ INLINE void few_rows(const struct qkind *k, tile_fn *tile, const struct mat *w, 
     const struct act_group *g = a->g + t0 * a->groups;
     size_t ahead = (size_t)rows * w->row_bytes;
     for (int i = 0; i < rows; i++)
-        for (int t = 0; t < n; t++)
+        for (int t = 0; t < FEW_TOKENS; t++)
             lanes[i][t] = vf_set1(0);
     for (int64_t g0 = 0; g0 < a->groups; g0 += SPAN_GROUPS) {
         for (int64_t j = g0; j < a->groups && j < g0 + SPAN_GROUPS; j++)
             for (int i = 0; i < rows; i++) {
-                const uint8_t *row = (const uint8_t *)w->data + (size_t)(r + i) * w->row_bytes;
-                const struct act_group *x = g + j;
                 struct tile u;
-                load_tile(k, tile, row, j, w->cols, ahead, &u);
-                int t = 0;
-                for (; t + 4 <= n; t += 4, x += 4 * a->groups)
-                    add_group(k, &u, x, a->groups, 4, &lanes[i][t]);
-                if (n - t == 3)
-                    add_group(k, &u, x, a->groups, 3, &lanes[i][t]);
-                else if (n - t == 2)
-                    add_group(k, &u, x, a->groups, 2, &lanes[i][t]);
-                else if (n - t == 1)
-                    add_group(k, &u, x, a->groups, 1, &lanes[i][t]);
+                load_tile(k, tile, (const uint8_t *)w->data + (size_t)(r + i) * w->row_bytes, j,
+                          w->cols, ahead, &u);
+                for (int t = 0; t < n; t += 4) {
+                    const struct act_group *x[4];
+                    groups_of(g + t * a->groups, a->groups, j, n - t, 4, x);
+                    add_group(k, &u, x, 4, &lanes[i][t]);
+                }
             }
         for (int i = 0; i < rows; i++)
             for (int t = 0; t < n; t++) {
@@ -210,21 +219,25 @@ static void few_tokens(few_fn *few, const struct mat *w, int64_t r0, int64_t r1,
 #define ROW_TOKENS(name, n)                                                                        \
     for (int64_t r = r0; r < r1; r++)                                                              \
     row_tokens(&kind_##name, tile_##name, (const uint8_t *)w->data + (size_t)r * w->row_bytes,     \
-               w->cols, a->groups, a->g + t0 * a->groups, n, y + t0 * y_stride + r, y_stride)
+               w->cols, a->groups, a->g + t0 * a->groups, real, n, y + t0 * y_stride + r,          \
+               y_stride)
 
 #define INT_MUL(id, name, ...)                                                                     \
     static void row_tokens_##name(const struct mat *w, int64_t r0, int64_t r1,                     \
-                                  const struct acts *a, int64_t t0, int64_t n, float *y,           \
+                                  const struct acts *a, int64_t t0, int real, float *y,            \
                                   int64_t y_stride)                                                \
     {                                                                                              \
-        if (n == 1)                                                                                \
-            ROW_TOKENS(name, 1);                                                                   \
-        else if (n == 2)                                                                           \
-            ROW_TOKENS(name, 2);                                                                   \
-        else if (n == 3)                                                                           \
-            ROW_TOKENS(name, 3);                                                                   \
-        else                                                                                       \
-            ROW_TOKENS(name, 4);                                                                   \
+        switch (real) {                                                                            \
+        case 1: ROW_TOKENS(name, 1); break;                                                        \
+        case 2: ROW_TOKENS(name, 2); break;                                                        \
+        case 3:                                                                                    \
+        case 4: ROW_TOKENS(name, 4); break;                                                        \
+        case 5:                                                                                    \
+        case 6: ROW_TOKENS(name, 6); break;                                                        \
+        case 7:                                                                                    \
+        case 8: ROW_TOKENS(name, 8); break;                                                        \
+        default: break;                                                                            \
+        }                                                                                          \
     }                                                                                              \
     static void few_##name(const struct mat *w, int64_t r, int rows, const struct acts *a,         \
                            int64_t t, int n, float *y, int64_t y_stride)                           \
@@ -240,12 +253,12 @@ static void few_tokens(few_fn *few, const struct mat *w, int64_t r0, int64_t r1,
                            int64_t t0, int64_t t1, float *y, int64_t y_stride)                     \
     {                                                                                              \
         int64_t n = t1 - t0;                                                                       \
-        if (n >= 1 && n <= 4)                                                                      \
-            row_tokens_##name(w, r0, r1, a, t0, n, y, y_stride);                                   \
+        if (n <= ROW_TOKENS_MAX)                                                                   \
+            row_tokens_##name(w, r0, r1, a, t0, (int)n, y, y_stride);                              \
         else if (n >= MANY_FROM)                                                                   \
             many_rows(&kind_##name, pass_of(&kind_##name), fill_##name, w, r0, r1, a, t0, t1, y,   \
                       y_stride);                                                                   \
-        else if (n > 0)                                                                            \
+        else                                                                                       \
             few_tokens(few_##name, w, r0, r1, a, t0, t1, y, y_stride);                             \
     }
 QUANT_KINDS(INT_MUL)

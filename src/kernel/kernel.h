@@ -106,7 +106,7 @@ struct kernel_ops {
      * One function per weight type (NULL for types that are no weights). `mul` is the default
      * arithmetic (types F32, F16 and BF16 use a->x and need no acts_quantize), `mul_exact` the
      * exact one, from a->x. Row ranges that are multiples of 32 suit many tokens best. Uses up to
-     * 128 KB of stack. */
+     * 160 KB of stack. */
     void (*mul[QT_COUNT])(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a,
                           int64_t t0, int64_t t1, float *y, int64_t y_stride);
     void (*mul_exact)(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a, int64_t t0,
