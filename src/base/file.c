@@ -1,8 +1,11 @@
 #include "base/file.h"
 #include "base/mem.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -67,6 +70,50 @@ bool file_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* ---- writing ---- */
+
+/* The process that name is a part file of base of; 0 when it is something else. */
+static pid_t part_owner(const char *name, const char *base)
+{
+    size_t n = strlen(base);
+    if (strncmp(name, base, n) != 0 || strncmp(name + n, ".part-", 6) != 0)
+        return 0;
+    const char *digits = name + n + 6;
+    size_t count = strspn(digits, "0123456789");
+    if (digits[0] == '0' || count < 1 || count > 9 || digits[count])
+        return 0;
+    return (pid_t)strtol(digits, NULL, 10);
+}
+
+/* Removes name when it is a regular file that nobody has locked: the process may be unknown here
+ * only because it runs in another container, or on another machine. */
+static void remove_unlocked(int dir, const char *name)
+{
+    struct stat st;
+    int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_SH | LOCK_NB) == 0)
+        (void)unlinkat(dir, name, 0);
+    close(fd);
+}
+
+/* What killed processes left of earlier attempts to write path. Best effort: no error. */
+static void remove_stale_parts(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    char *folder = slash ? mem_dup(path, (size_t)(base - path)) : mem_dup(".", 1);
+    DIR *d = folder ? opendir(folder) : NULL;
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        pid_t owner = part_owner(e->d_name, base);
+        if (owner > 0 && kill(owner, 0) != 0 && errno == ESRCH)
+            remove_unlocked(dirfd(d), e->d_name);
+    }
+    if (d)
+        closedir(d);
+    free(folder);
+}
+
 enum status file_writer_open(struct file_writer *w, const char *path, struct err *err)
 {
     *w = (struct file_writer){0};
@@ -85,6 +132,9 @@ enum status file_writer_open(struct file_writer *w, const char *path, struct err
         file_writer_abort(w);
         return s;
     }
+    /* held while the file is open, which ends with the process; some file systems know no locks */
+    (void)flock(fileno(w->f), LOCK_EX | LOCK_NB);
+    remove_stale_parts(path);
     return OK;
 }
 

@@ -22,6 +22,8 @@ bool file_is_dir(const char *path);
 
 /* Writing: bytes go to PATH.part-PID, on their way to the disk while more come; file_writer_commit
  * flushes, syncs and renames it over PATH; file_writer_abort (or a crash) leaves PATH as it was.
+ * What a killed process left (a regular file PATH.part-PID without a lock, of a process that does
+ * not exist) is removed when PATH is next opened for writing.
  * Errors are sticky and told by commit. part is NULL when a descriptor is written. */
 struct file_writer {
     FILE *f;

@@ -8,8 +8,13 @@
 #include "base/rng.h"
 #include "base/utf8.h"
 #include "support.h"
+#include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void buf_keeps_its_ceiling(void **state)
@@ -167,6 +172,80 @@ static void a_file_is_written_whole_or_not_at_all(void **state)
     assert_int_equal(file_writer_fd(&w, -1, "nothing", &err), EIO);
 }
 
+/* A child that is killed while it writes path; returns its id, which no process has any more. */
+static pid_t killed_writer(const char *path)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct file_writer w;
+        struct err err;
+        if (file_writer_open(&w, path, &err) == OK)
+            raise(SIGKILL);
+        _exit(1);
+    }
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFSIGNALED(how));
+    return child;
+}
+
+static void make_file(const char *path)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+}
+
+static void parts_of_killed_processes_go(void **state)
+{
+    (void)state;
+    struct file_writer w;
+    struct err err;
+    char folder[] = "/tmp/hearth-parts-XXXXXX", path[64], stale[96], keep[6][96];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/out", folder);
+    pid_t dead[3];
+    for (int i = 0; i < 3; i++)
+        dead[i] = killed_writer(path);
+    /* each run removes what the one before left; the last one's is there */
+    snprintf(stale, sizeof stale, "%s.part-%ld", path, (long)dead[2]);
+    assert_true(file_exists(stale));
+    /* a living process, a folder, a locked file, other names, no number of ours */
+    snprintf(keep[0], sizeof keep[0], "%s.part-%ld", path, (long)getppid());
+    snprintf(keep[1], sizeof keep[1], "%s.part-%ld", path, (long)dead[0]);
+    snprintf(keep[2], sizeof keep[2], "%s.part-%ld", path, (long)dead[1]);
+    snprintf(keep[3], sizeof keep[3], "%s.part-%ldx", path, (long)dead[2]);
+    snprintf(keep[4], sizeof keep[4], "%s2.part-%ld", path, (long)dead[2]);
+    snprintf(keep[5], sizeof keep[5], "%s.part-0%ld", path, (long)dead[2]);
+    for (int i = 0; i < 6; i++) {
+        assert_false(file_exists(keep[i]));
+        if (i == 1)
+            assert_int_equal(mkdir(keep[i], 0700), 0);
+        else
+            make_file(keep[i]);
+    }
+    int locked = open(keep[2], O_WRONLY | O_CLOEXEC);
+    assert_int_equal(flock(locked, LOCK_EX), 0);
+    assert_int_equal(file_writer_open(&w, path, &err), OK);
+    assert_false(file_exists(stale));
+    for (int i = 0; i < 6; i++) {
+        if (!file_exists(keep[i]))
+            fail_msg("'%s' is gone", keep[i]);
+    }
+    assert_true(file_exists(w.part));
+    file_writer_abort(&w);
+    close(locked);
+    assert_int_equal(file_writer_open(&w, path, &err), OK);
+    assert_false(file_exists(keep[2]));
+    assert_int_equal(file_writer_commit(&w, &err), OK);
+    rmdir(keep[1]);
+    for (int i = 0; i < 6; i++)
+        unlink(keep[i]);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 struct marks {
     _Atomic uint8_t *seen;
     atomic_int worker_max;
@@ -236,6 +315,7 @@ int main(void)
         cmocka_unit_test(utf8_rejects_what_rfc_3629_rejects),
         cmocka_unit_test(written_json_reads_back),
         cmocka_unit_test(a_file_is_written_whole_or_not_at_all),
+        cmocka_unit_test(parts_of_killed_processes_go),
         cmocka_unit_test(pool_runs_every_item_once),
         cmocka_unit_test(json_takes_huge_integers),
     };
