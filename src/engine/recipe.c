@@ -1,7 +1,10 @@
 /* The choice is a table of rules: the first whose recipe, role and condition fit gives the type;
  * where none does, the recipe's main type stands. Why these tensors: attn_v is small and every head
  * of a group reads it; ffn_down carries outliers; output decides the token. The rules (facts about
- * llama.cpp's files) are those of its llama_tensor_get_type. */
+ * llama.cpp's files) are those of its llama_tensor_get_type, with three of ik_llama.cpp's that cost
+ * next to no bytes: EXPERTS from four experts on (llama.cpp: exactly eight), attn_v of GROUPED
+ * models one type up in the K recipes, and IQ4_NL in the place of Q2_K and Q3_K (llama.cpp: Q4_0,
+ * of the same size). */
 #include "engine/recipe.h"
 #include "base/buf.h"
 #include <stdio.h>
@@ -54,15 +57,16 @@ enum role { ATTN_V, ATTN_K, ATTN_OUTPUT, FFN_DOWN, OTHER };
 
 enum condition {
     ALWAYS,
-    FIRST_TWO,     /* layers 0 and 1 */
-    FIRST_FOUR,    /* layers 0 to 3 */
-    FIRST_8TH,     /* the first eighth of the layers */
-    FIRST_16TH,    /* the first sixteenth */
-    SPREAD,        /* first and last eighth, and every third between */
-    GROUPED,       /* four or more query heads per key/value head */
-    EIGHT_EXPERTS, /* as Mixtral: attention is a small part of the file */
-    PLAIN_8TH,     /* FIRST_8TH without an importance matrix */
-    GUIDED_8TH,    /* FIRST_8TH with one */
+    FIRST_TWO,   /* layers 0 and 1 */
+    FIRST_FOUR,  /* layers 0 to 3 */
+    FIRST_8TH,   /* the first eighth of the layers */
+    FIRST_16TH,  /* the first sixteenth */
+    SPREAD,      /* first and last eighth, and every third between */
+    GROUPED,     /* four or more query heads per key/value head */
+    GROUPED_70B, /* 80 layers and GROUPED: attn_v is an eighth of attn_q */
+    EXPERTS,     /* four or more: attention is a small part of the file */
+    PLAIN_8TH,   /* FIRST_8TH without an importance matrix */
+    GUIDED_8TH,  /* FIRST_8TH with one */
 };
 
 static const struct rule {
@@ -71,33 +75,41 @@ static const struct rule {
     enum condition when;
     enum qtype type;
 } rules[] = {
-    {NULL, ATTN_V, EIGHT_EXPERTS, QT_Q8_0},
-    {NULL, ATTN_K, EIGHT_EXPERTS, QT_Q8_0},
+    /* of any block type */
+    {NULL, ATTN_V, EXPERTS, QT_Q8_0},
+    {NULL, ATTN_K, EXPERTS, QT_Q8_0},
+    /* of one recipe */
+    {"q2_k", ATTN_V, GROUPED_70B, QT_Q5_K},
     {"q2_k", ATTN_V, GROUPED, QT_Q4_K},
     {"q2_k", ATTN_V, ALWAYS, QT_Q3_K},
-    {"q2_k", ATTN_OUTPUT, EIGHT_EXPERTS, QT_Q5_K},
+    {"q2_k", ATTN_OUTPUT, EXPERTS, QT_Q5_K},
     {"q2_k", ATTN_OUTPUT, ALWAYS, QT_Q3_K},
     {"q2_k", FFN_DOWN, ALWAYS, QT_Q3_K},
     {"q3_k_m", ATTN_V, FIRST_TWO, QT_Q5_K},
+    {"q3_k_m", ATTN_V, GROUPED_70B, QT_Q5_K},
     {"q3_k_m", ATTN_V, ALWAYS, QT_Q4_K},
-    {"q3_k_m", ATTN_OUTPUT, EIGHT_EXPERTS, QT_Q5_K},
+    {"q3_k_m", ATTN_OUTPUT, EXPERTS, QT_Q5_K},
     {"q3_k_m", ATTN_OUTPUT, ALWAYS, QT_Q4_K},
     {"q3_k_m", FFN_DOWN, FIRST_16TH, QT_Q5_K},
     {"q3_k_m", FFN_DOWN, ALWAYS, QT_Q4_K},
     {"q4_k_s", ATTN_V, FIRST_FOUR, QT_Q5_K},
-    {"q4_k_s", ATTN_OUTPUT, EIGHT_EXPERTS, QT_Q5_K},
+    {"q4_k_s", ATTN_V, GROUPED, QT_Q5_K},
+    {"q4_k_s", ATTN_OUTPUT, EXPERTS, QT_Q5_K},
     {"q4_k_s", FFN_DOWN, FIRST_8TH, QT_Q5_K},
     {"q4_k_m", ATTN_V, SPREAD, QT_Q6_K},
-    {"q4_k_m", ATTN_OUTPUT, EIGHT_EXPERTS, QT_Q5_K},
+    {"q4_k_m", ATTN_V, GROUPED, QT_Q5_K},
+    {"q4_k_m", ATTN_OUTPUT, EXPERTS, QT_Q5_K},
     {"q4_k_m", FFN_DOWN, SPREAD, QT_Q6_K},
     {"q5_k_m", ATTN_V, SPREAD, QT_Q6_K},
+    {"q5_k_m", ATTN_V, GROUPED, QT_Q6_K},
     {"q5_k_m", FFN_DOWN, SPREAD, QT_Q6_K},
     {"iq4_nl", ATTN_V, GROUPED, QT_Q5_K},
-    {"iq4_nl", ATTN_OUTPUT, EIGHT_EXPERTS, QT_Q5_K},
+    {"iq4_nl", ATTN_OUTPUT, EXPERTS, QT_Q5_K},
     {"iq4_nl", FFN_DOWN, PLAIN_8TH, QT_Q5_K},
     {"iq4_xs", ATTN_V, GROUPED, QT_Q5_K},
-    {"iq4_xs", ATTN_OUTPUT, EIGHT_EXPERTS, QT_Q5_K},
+    {"iq4_xs", ATTN_OUTPUT, EXPERTS, QT_Q5_K},
     {"iq4_xs", FFN_DOWN, PLAIN_8TH, QT_Q5_K},
+    /* Q4_1 and Q5_1 are safe there with an importance matrix only */
     {"q4_0", FFN_DOWN, GUIDED_8TH, QT_Q4_1},
     {"q5_0", FFN_DOWN, GUIDED_8TH, QT_Q5_1},
 };
@@ -106,8 +118,8 @@ static const struct rule {
 static const struct {
     enum qtype from, to;
 } fallbacks[] = {
-    {QT_Q2_K, QT_Q4_0}, {QT_Q3_K, QT_Q4_0}, {QT_Q4_K, QT_Q5_0},
-    {QT_Q5_K, QT_Q5_1}, {QT_Q6_K, QT_Q8_0}, {QT_IQ4_XS, QT_IQ4_NL},
+    {QT_Q2_K, QT_IQ4_NL}, {QT_Q3_K, QT_IQ4_NL}, {QT_Q4_K, QT_Q5_0},
+    {QT_Q5_K, QT_Q5_1},   {QT_Q6_K, QT_Q8_0},   {QT_IQ4_XS, QT_IQ4_NL},
 };
 
 static bool contains(struct str s, const char *part)
@@ -162,7 +174,8 @@ static bool holds(enum condition when, const struct recipe_model *m, int64_t lay
     case FIRST_16TH: return layer < n / 16;
     case SPREAD: return layer < n / 8 || layer >= 7 * n / 8 || (layer - n / 8) % 3 == 2;
     case GROUPED: return m->gqa >= 4;
-    case EIGHT_EXPERTS: return m->n_experts == 8;
+    case GROUPED_70B: return m->gqa >= 4 && n == 80;
+    case EXPERTS: return m->n_experts >= 4;
     case PLAIN_8TH: return layer < n / 8 && !m->imatrix;
     case GUIDED_8TH: return layer < n / 8 && m->imatrix;
     }

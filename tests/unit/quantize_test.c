@@ -183,6 +183,53 @@ static void odd_shapes_fall_back(void **state)
     unlink(path);
 }
 
+/* What depends on heads, experts, depth and rows, without a file. */
+static void few_bytes_go_where_they_count(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *recipe, *name;
+        int64_t cols, layers, experts, gqa;
+        enum qtype type;
+    } rows[] = {
+        {"q2_k", "blk.9.attn_q.weight", 96, 32, 0, 1, QT_IQ4_NL},
+        {"q2_k", "blk.9.attn_v.weight", 96, 32, 0, 1, QT_IQ4_NL}, /* Q3_K does not fit */
+        {"q3_k_m", "blk.9.attn_q.weight", 96, 32, 0, 1, QT_IQ4_NL},
+        {"q4_k_m", "blk.9.attn_q.weight", 96, 32, 0, 1, QT_Q5_0},
+        {"iq4_xs", "blk.9.attn_q.weight", 96, 32, 0, 1, QT_IQ4_NL},
+        {"q2_k", "blk.9.attn_q.weight", 80, 32, 0, 1, QT_F16},
+        {"q4_0", "blk.9.attn_k.weight", 256, 32, 3, 1, QT_Q4_0},
+        {"q4_0", "blk.9.attn_k.weight", 256, 32, 4, 1, QT_Q8_0},
+        {"q4_0", "blk.9.attn_v.weight", 256, 32, 128, 1, QT_Q8_0},
+        {"q4_0", "blk.9.attn_output.weight", 256, 32, 8, 1, QT_Q4_0},
+        {"q2_k", "blk.9.attn_output.weight", 256, 32, 4, 1, QT_Q5_K},
+        {"q4_k_m", "blk.9.attn_output.weight", 256, 32, 64, 1, QT_Q5_K},
+        {"q4_k_m", "blk.8.attn_v.weight", 256, 32, 0, 3, QT_Q4_K},
+        {"q4_k_m", "blk.8.attn_v.weight", 256, 32, 0, 4, QT_Q5_K},
+        {"q4_k_m", "blk.9.attn_v.weight", 256, 32, 0, 4, QT_Q6_K},
+        {"q4_k_s", "blk.8.attn_v.weight", 256, 32, 0, 3, QT_Q4_K},
+        {"q4_k_s", "blk.8.attn_v.weight", 256, 32, 0, 4, QT_Q5_K},
+        {"q5_k_m", "blk.8.attn_v.weight", 256, 32, 0, 4, QT_Q6_K},
+        {"q2_k", "blk.9.attn_v.weight", 256, 32, 0, 8, QT_Q4_K},
+        {"q2_k", "blk.9.attn_v.weight", 256, 80, 0, 8, QT_Q5_K},
+        {"q3_k_m", "blk.9.attn_v.weight", 256, 32, 0, 8, QT_Q4_K},
+        {"q3_k_m", "blk.9.attn_v.weight", 256, 80, 0, 8, QT_Q5_K},
+        {"q3_k_m", "blk.9.attn_v.weight", 256, 80, 0, 1, QT_Q4_K},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct tensor t = {.name = str_from(rows[i].name),
+                                 .type = QT_F16,
+                                 .n_dims = 2,
+                                 .ne = {rows[i].cols, 4, 1, 1}};
+        const struct recipe_model m = {
+            .n_layers = rows[i].layers, .n_experts = rows[i].experts, .gqa = rows[i].gqa};
+        enum qtype type = recipe_type(recipe_by_name(str_from(rows[i].recipe)), &m, &t);
+        if (type != rows[i].type)
+            fail_msg("row %zu: %s, expected %s", i, qtype_info(type)->name,
+                     qtype_info(rows[i].type)->name);
+    }
+}
+
 /* Every kind of made-up vocabulary makes a tokenizer that gives texts back. */
 static void vocabularies_are_accepted(void **state)
 {
@@ -355,6 +402,7 @@ int main(void)
         cmocka_unit_test(vocabularies_are_accepted),
         cmocka_unit_test(any_number_of_threads_gives_the_same_file),
         cmocka_unit_test(importance_is_heeded),
+        cmocka_unit_test(few_bytes_go_where_they_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
