@@ -1,6 +1,7 @@
 /* Synthetic models and the quantization of files: shapes as published, every recipe's types, values
  * near the source, importance heeded, nothing left behind by a failure. */
 #include "base/file.h"
+#include "base/rng.h"
 #include "engine/quantize.h"
 #include "engine/synth.h"
 #include "engine/vocab_gguf.h"
@@ -359,6 +360,98 @@ static void importance_is_heeded(void **state)
     assert_int_equal(quantize_file(in, plain, r, NULL, NULL, &err), ENOTFOUND);
 }
 
+/* A file with one tensor (dims sizes ne), or the importance matrix of one: sums and counts. */
+static void write_one(const char *path, const char *name, int dims, const int64_t *ne,
+                      const float *data, const float *counts)
+{
+    struct err err;
+    struct gguf_writer *w;
+    char full[96];
+    int64_t n = 1, experts = dims > 2 ? ne[2] : 1;
+    for (int i = 0; i < dims; i++)
+        n *= ne[i];
+    assert_ok(gguf_writer_open(&w, path, &err));
+    if (counts) {
+        const int64_t sums[] = {ne[0], experts}, one[] = {1, experts};
+        n = ne[0] * experts;
+        snprintf(full, sizeof full, "%s.in_sum2", name);
+        gguf_put_tensor(w, str_from(full), QT_F32, 2, sums);
+        snprintf(full, sizeof full, "%s.counts", name);
+        gguf_put_tensor(w, str_from(full), QT_F32, 2, one);
+    } else {
+        gguf_put_tensor(w, str_from(name), QT_F32, dims, ne);
+    }
+    gguf_write_header(w);
+    gguf_write_data(w, data, (size_t)n * sizeof *data);
+    if (counts)
+        gguf_write_data(w, counts, (size_t)experts * sizeof *counts);
+    assert_ok(gguf_writer_commit(w, &err));
+}
+
+/* Each expert's rows are weighed by its own columns' importance: the bytes are those of the expert
+ * quantized alone. Experts of 50 rows end within the groups of rows that are converted in one call
+ * (64 and 170), and their blocks within the blocks that are fitted side by side. */
+static void experts_have_their_own_importance(void **state)
+{
+    (void)state;
+    enum { ROWS = 50, EXPERTS = 5 };
+    static const struct {
+        const char *recipe;
+        int64_t cols;
+    } cases[] = {{"q2_k", 256}, {"q4_k_m", 256}, {"q4_0", 96}, {"q5_1", 96}};
+    const char *name = "blk.0.ffn_up_exps.weight";
+    const char *in = temp_path("in.gguf"), *out = temp_path("out.gguf");
+    const char *imatrix = temp_path("imatrix.gguf"), *alone = temp_path("alone.gguf");
+    struct quantize_options opt = {.imatrix = imatrix};
+    struct err err;
+    struct gguf *whole, *part;
+    struct rng rng;
+    rng_seed(&rng, 3);
+    assert_ok(pool_new(&opt.pool, 3, &err));
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        const struct recipe *r = recipe_by_name(str_from(cases[k].recipe));
+        int64_t cols = cases[k].cols, ne[] = {cols, ROWS, EXPERTS};
+        size_t n = (size_t)cols * ROWS;
+        float *x = malloc(EXPERTS * n * sizeof *x);
+        float *sums = malloc((size_t)cols * EXPERTS * sizeof *sums);
+        /* the third has seen no token: its columns weigh the same */
+        const float counts[EXPERTS] = {3, 1, 0, 40, 7};
+        assert_true(x && sums);
+        for (size_t i = 0; i < EXPERTS * n; i++)
+            x[i] = (float)rng_uniform(&rng) - 0.5f;
+        for (int64_t i = 0; i < cols * EXPERTS; i++) {
+            double u = rng_uniform(&rng);
+            sums[i] = counts[i / cols] * (float)(u * u * u * u);
+        }
+        write_one(in, name, 3, ne, x, NULL);
+        write_one(imatrix, name, 3, ne, sums, counts);
+        assert_ok(quantize_file(in, out, r, &opt, NULL, &err));
+        assert_ok(gguf_open(&whole, out, &err));
+        const struct tensor *t = gguf_tensor(whole, str_from(name));
+        assert_int_equal(t->type, r->type);
+        size_t bytes = t->bytes / EXPERTS;
+        for (int e = 0; e < EXPERTS; e++) {
+            write_one(in, name, 2, ne, x + (size_t)e * n, NULL);
+            write_one(imatrix, name, 2, ne, sums + e * cols, counts + e);
+            assert_ok(quantize_file(in, alone, r, &opt, NULL, &err));
+            assert_ok(gguf_open(&part, alone, &err));
+            const struct tensor *own = gguf_tensor(part, str_from(name));
+            assert_int_equal(own->bytes, bytes);
+            if (memcmp((const char *)t->data + (size_t)e * bytes, own->data, bytes) != 0)
+                fail_msg("%s: expert %d differs from itself alone", r->name, e);
+            gguf_close(part);
+        }
+        gguf_close(whole);
+        free(x);
+        free(sums);
+    }
+    pool_free(opt.pool);
+    unlink(in);
+    unlink(out);
+    unlink(imatrix);
+    unlink(alone);
+}
+
 /* To a descriptor the same bytes as to a file, and as many in tensors as were foretold. */
 static void a_file_in_memory_is_the_same(void **state)
 {
@@ -402,6 +495,7 @@ int main(void)
         cmocka_unit_test(vocabularies_are_accepted),
         cmocka_unit_test(any_number_of_threads_gives_the_same_file),
         cmocka_unit_test(importance_is_heeded),
+        cmocka_unit_test(experts_have_their_own_importance),
         cmocka_unit_test(few_bytes_go_where_they_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
