@@ -3,7 +3,8 @@
  * words in lanes, and stored. Ends with the table `QUANTIZERS`, a name that the includer defines.
  *
  * Search ranges (tries, width, reach, nudge) are where more search gains little:
- * tests/golden/quant_blocks_test.c holds the errors below llama.cpp's. */
+ * tests/golden/quant_blocks_test.c holds the errors below llama.cpp's. With importance, Q2_K and
+ * Q3_K give up a little of that to keep the weights' norm (norm_factor). */
 #pragma once
 #include "format/quant.h"
 #include "format/quant_int.h"
@@ -206,7 +207,8 @@ QUANTIZER(iq4_nl, QK)
 
 /* ---- super-blocks, x = d * code * q ---- */
 
-/* Fits and rounds; q (QK_K codes, offset added), the sub-blocks' codes; returns d. */
+/* Fits and rounds; q (QK_K codes, offset added; last tells what is stored: levels, or their index
+ * where the norm is not kept), the sub-blocks' codes; returns d. */
 INLINE vi super_codes(const struct fit_grid g, const struct fit_grid last,
                       const struct super_shape s, const float *src, const float *weight, int blocks,
                       bool weighted, int offset, vi *code, vi *q)
@@ -216,13 +218,18 @@ INLINE vi super_codes(const struct fit_grid g, const struct fit_grid last,
     vi some = fit_load(&b, src, weight, blocks, QK_K, weighted);
     fit_super(g, s, &b, weighted, &f);
     vf d = vf_only(some, f.d);
+    struct norm_sums sums = {vf_all(0), vf_all(0)};
     for (int i = 0; i < s.n_sub; i++) {
-        vf c = vf_only(some, f.code[i]), id = fit_inverse(d * c);
+        vf c = vf_only(some, f.code[i]), dc = d * c, id = fit_inverse(dc);
         code[i] = vf_int(c);
-        for (int j = i * s.n; j < (i + 1) * s.n; j++)
-            q[j] = vf_int(fit_snap(last, b.x[j] * id)) + vi_all(offset);
+        for (int j = i * s.n; j < (i + 1) * s.n; j++) {
+            vf v = fit_snap(last, b.x[j] * id);
+            q[j] = vf_int(v) + vi_all(offset);
+            if (s.keeps_norm)
+                norm_add(&sums, b.x[j], dc * v, b.w, j, weighted);
+        }
     }
-    return vf_to_f16(d);
+    return s.keeps_norm ? fit_to_f16(d * norm_factor(&sums)) : vf_to_f16(d);
 }
 
 /* Bytes whose bits 2k are two bits of element 32 k + l of each half of 128 (Q2_K, Q3_K, Q6_K). */
@@ -243,7 +250,7 @@ INLINE void q3_k_group(const float *src, unsigned char *dst, int blocks, const f
                        bool weighted)
 {
     const struct fit_grid g = {.lo = -4, .hi = 3, .tries = 4, .width = 2.1f};
-    const struct super_shape s = {16, 16, -32, 31, 1};
+    const struct super_shape s = {16, 16, -32, 31, 1, weighted};
     vi code[16], q[QK_K], bytes[32], words[16];
     vi d = super_codes(g, g, s, src, weight, blocks, weighted, 4, code, q);
     for (int l = 0; l < 32; l++) {
@@ -272,7 +279,7 @@ INLINE void q6_k_group(const float *src, unsigned char *dst, int blocks, const f
                        bool weighted)
 {
     const struct fit_grid g = {.lo = -32, .hi = 31, .tries = 4, .width = 2.1f};
-    const struct super_shape s = {16, 16, -128, 127, 1};
+    const struct super_shape s = {16, 16, -128, 127, 1, false};
     vi code[16], q[QK_K], bytes[128], words[32];
     vi d = super_codes(g, g, s, src, weight, blocks, weighted, 32, code, q);
     for (int h = 0; h < 2; h++)
@@ -299,7 +306,7 @@ INLINE void iq4_xs_group(const float *src, unsigned char *dst, int blocks, const
     const struct fit_grid g = {
         .lo = -127, .hi = 113, .cells = cells->level, .tries = 4, .width = 21};
     struct fit_grid index = g;
-    const struct super_shape s = {8, 32, -32, 31, 1};
+    const struct super_shape s = {8, 32, -32, 31, 1, false};
     vi code[16], q[QK_K], bytes[4], words[32], high = vi_all(0);
     index.cells = cells->index;
     vi d = super_codes(g, index, s, src, weight, blocks, weighted, 0, code, q);
@@ -332,16 +339,22 @@ INLINE void affine_codes(const struct fit_affine a, const struct super_shape s, 
     vi some = fit_load(&b, src, weight, blocks, QK_K, weighted);
     fit_super_affine(a, s, &b, weighted, &f);
     vf d = vf_only(some, f.d), dmin = vf_only(some, f.dmin);
+    struct norm_sums sums = {vf_all(0), vf_all(0)};
     for (int i = 0; i < s.n_sub; i++) {
         vf sc = vf_only(some, f.sc[i]), m = vf_only(some, f.m[i]);
-        vf is = fit_inverse(d * sc), shift = -(dmin * m) * is;
+        vf ds = d * sc, below = dmin * m, is = fit_inverse(ds), shift = -below * is;
         out->sc[i] = vf_int(sc);
         out->m[i] = vf_int(m);
-        for (int j = i * s.n; j < (i + 1) * s.n; j++)
-            out->q[j] = vf_int(fit_round_line(b.x[j], is, shift, a.q_max));
+        for (int j = i * s.n; j < (i + 1) * s.n; j++) {
+            vf v = fit_round_line(b.x[j], is, shift, a.q_max);
+            out->q[j] = vf_int(v);
+            if (s.keeps_norm)
+                norm_add(&sums, b.x[j], ds * v - below, b.w, j, weighted);
+        }
     }
-    out->d = vf_to_f16(d);
-    out->dmin = vf_to_f16(dmin);
+    vf factor = s.keeps_norm ? norm_factor(&sums) : vf_all(1);
+    out->d = fit_to_f16(d * factor);
+    out->dmin = fit_to_f16(dmin * factor);
 }
 
 INLINE void q2_k_group(const float *src, unsigned char *dst, int blocks, const float *weight,
@@ -349,7 +362,7 @@ INLINE void q2_k_group(const float *src, unsigned char *dst, int blocks, const f
 {
     const struct fit_affine a = {
         .q_max = 3, .from = -1, .to = 1, .nudge = 0.3f, .tries = 4, .only_below = true};
-    const struct super_shape s = {16, 16, 0, 15, 2};
+    const struct super_shape s = {16, 16, 0, 15, 2, weighted};
     struct affine_codes c;
     vi bytes[16], words[16];
     affine_codes(a, s, src, weight, blocks, weighted, &c);
@@ -391,7 +404,7 @@ INLINE void q4_k_group(const float *src, unsigned char *dst, int blocks, const f
                        bool weighted)
 {
     const struct fit_affine a = {.q_max = 15, .from = -1, .to = 1, .tries = 8, .only_below = true};
-    const struct super_shape s = {8, 32, 0, 63, 1};
+    const struct super_shape s = {8, 32, 0, 63, 1, false};
     struct affine_codes c;
     vi words[32];
     affine_codes(a, s, src, weight, blocks, weighted, &c);
@@ -408,7 +421,7 @@ INLINE void q5_k_group(const float *src, unsigned char *dst, int blocks, const f
                        bool weighted)
 {
     const struct fit_affine a = {.q_max = 31, .from = -1, .to = 1, .tries = 8, .only_below = true};
-    const struct super_shape s = {8, 32, 0, 63, 1};
+    const struct super_shape s = {8, 32, 0, 63, 1, false};
     struct affine_codes c;
     vi words[32], bytes[32];
     affine_codes(a, s, src, weight, blocks, weighted, &c);
