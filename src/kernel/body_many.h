@@ -110,23 +110,27 @@ INLINE void many_block(struct shape s, const struct panel_block *b, const struct
     int in_pass = i % PASS_BLOCKS;
     UNROLL
     for (int h = 0; h < s.halves; h++) {
-        int chunks = 8 / s.halves;
+        int chunks = 8 / s.halves, step = chunks_at_once(s.halves, s.has_min, s.is_signed);
         UNROLL
         for (int z = 0; z < REG_TILE; z++)
             acc[z] = vi_bcast(&start[h][in_pass][z / MANY_VECTORS]);
         UNROLL
-        for (int c = h * chunks; c < (h + 1) * chunks; c++) {
-            vi w[MANY_VECTORS];
+        for (int c = h * chunks; c < (h + 1) * chunks; c += step) {
+            vi w[MANY_VECTORS][4], xb[4];
             UNROLL
+            for (int n = 0; n < step; n++)
+                UNROLL
             for (int v = 0; v < MANY_VECTORS; v++)
-                w[v] = vi_load(b->w[c][v]);
+                w[v][n] = vi_load(b->w[c + n][v]);
             UNROLL
             for (int t = 0; t < TILE_TOKENS; t++) {
-                vi xb = vi_bcast(x->q[i][c][t]);
+                UNROLL
+                for (int n = 0; n < step; n++)
+                    xb[n] = vi_bcast(x->q[i][c + n][t]);
                 UNROLL
                 for (int v = 0; v < MANY_VECTORS; v++)
                     acc[t * MANY_VECTORS + v] =
-                        dot_add(s.is_signed, acc[t * MANY_VECTORS + v], w[v], xb);
+                        dot_chunks(s.is_signed, step, acc[t * MANY_VECTORS + v], w[v], xb);
             }
         }
         UNROLL

@@ -61,6 +61,32 @@ INLINE vi dot_add(bool is_signed, vi acc, vi w, vi x)
     return vi_dot_us(acc, w, x);
 }
 
+/* Chunks that are multiplied together: several where a vec_*.h has a cheaper sum of them
+ * (VEC_DOT_CHUNKS, which adds products in 16 bits first). Then 2 * 4 * 31 * 127 must be below 2^15,
+ * or 2 * 2 * 63 * 127 for types of two halves without minimum (Q6_K). Signed bytes fill 16 bits. */
+INLINE int chunks_at_once(int halves, bool has_min, bool is_signed)
+{
+#ifdef VEC_DOT_CHUNKS
+    return is_signed || (halves == 2 && !has_min) ? 2 : 4;
+#else
+    (void)halves, (void)has_min, (void)is_signed;
+    return 1;
+#endif
+}
+
+/* acc += n chunks of w times as many of x; n is what chunks_at_once says */
+INLINE vi dot_chunks(bool is_signed, int n, vi acc, const vi *w, const vi *x)
+{
+#ifdef VEC_DOT_CHUNKS
+    return is_signed ? vi_dot_ss_chunks(acc, w, x, n) : vi_dot_us_chunks(acc, w, x, n);
+#else
+    UNROLL
+    for (int i = 0; i < n; i++)
+        acc = dot_add(is_signed, acc, w[i], x[i]);
+    return acc;
+#endif
+}
+
 /* log2 of what the stored bytes exceed the weights by; 0: nothing */
 INLINE int offset_log2(const struct qkind *k)
 {
@@ -111,12 +137,19 @@ INLINE void add_group(const struct qkind *k, const struct tile *w, const struct 
         lo[t] = start_of(k, k->halves == 2 ? x[t]->sum_lo : x[t]->sum);
         hi[t] = k->halves == 2 ? start_of(k, x[t]->sum_hi) : vi_set1(0);
     }
+    int step = chunks_at_once(k->halves, k->has_min, k->is_signed);
     UNROLL
-    for (int c = 0; c < 4; c++)
+    for (int c = 0; c < 4; c += step)
         UNROLL
     for (int t = 0; t < n; t++) {
-        lo[t] = dot_add(k->is_signed, lo[t], w->u[c], vi_load(x[t]->q[c]));
-        hi[t] = dot_add(k->is_signed, hi[t], w->u[4 + c], vi_load(x[t]->q[4 + c]));
+        vi x_lo[4], x_hi[4];
+        UNROLL
+        for (int i = 0; i < step; i++) {
+            x_lo[i] = vi_load(x[t]->q[c + i]);
+            x_hi[i] = vi_load(x[t]->q[4 + c + i]);
+        }
+        lo[t] = dot_chunks(k->is_signed, step, lo[t], w->u + c, x_lo);
+        hi[t] = dot_chunks(k->is_signed, step, hi[t], w->u + 4 + c, x_hi);
     }
     UNROLL
     for (int t = 0; t < n; t++) {

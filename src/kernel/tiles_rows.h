@@ -1,4 +1,4 @@
-/* Tiles for 128- and 256-bit vectors: each block is unpacked to 32 bytes in order (with its own
+/* Tiles for 128-bit vectors: each block is unpacked to 32 bytes in order (with its own
  * vector code where unpack.h's loop is not good enough), 16 of them are transposed. Include between
  * a vec_*.h that gives dwords_of_rows and body_mul.h. */
 #pragma once

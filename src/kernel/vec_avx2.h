@@ -207,6 +207,43 @@ INLINE vi vi_dot_ss(vi acc, vi w, vi x)
     return BOTH3(vi, dot_ss_256, acc, w, x);
 }
 
+/* acc += the sum of n chunks, one half of it after the other, for want of registers. Unsigned:
+ * added in 16 bits first, so 2 * n * u * |x| must be below 2^15. */
+#define VEC_DOT_CHUNKS
+INLINE __m256i dot_us_chunks_256(const __m256i *u, const __m256i *x, int n)
+{
+    __m256i sum = _mm256_maddubs_epi16(u[0], x[0]);
+    UNROLL
+    for (int i = 1; i < n; i++)
+        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(u[i], x[i]));
+    return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+}
+INLINE vi vi_dot_us_chunks(vi acc, const vi *u, const vi *x, int n)
+{
+    __m256i ua[4], ub[4], xa[4], xb[4];
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        ua[i] = u[i].a;
+        ub[i] = u[i].b;
+        xa[i] = x[i].a;
+        xb[i] = x[i].b;
+    }
+    acc.a = _mm256_add_epi32(acc.a, dot_us_chunks_256(ua, xa, n));
+    acc.b = _mm256_add_epi32(acc.b, dot_us_chunks_256(ub, xb, n));
+    return acc;
+}
+INLINE vi vi_dot_ss_chunks(vi acc, const vi *w, const vi *x, int n)
+{
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        acc.a = dot_ss_256(acc.a, w[i].a, x[i].a);
+        acc.b = dot_ss_256(acc.b, w[i].b, x[i].b);
+    }
+    /* now, not when all chunks are multiplied: compilers would keep the terms, and spill them */
+    __asm__("" : "+x"(acc.a), "+x"(acc.b));
+    return acc;
+}
+
 INLINE void transpose_8(const __m256i in[8], __m256i out[8])
 {
     __m256i a[8], b[8];
@@ -252,21 +289,4 @@ INLINE void vi_transpose(const vi in[16], vi out[16])
                 out[8 + i].b = hi[i];
             }
     }
-}
-
-/* rows of 32 bytes (block j at p + 32 j, j < 16) to u[c] lane j = dword c of row j */
-INLINE void dwords_of_rows(const uint8_t *p, vi u[8])
-{
-    __m256i in[8], lo[8], hi[8];
-    UNROLL
-    for (int i = 0; i < 8; i++)
-        in[i] = _mm256_loadu_si256((const __m256i *)(p + 32 * i));
-    transpose_8(in, lo);
-    UNROLL
-    for (int i = 0; i < 8; i++)
-        in[i] = _mm256_loadu_si256((const __m256i *)(p + 256 + 32 * i));
-    transpose_8(in, hi);
-    UNROLL
-    for (int i = 0; i < 8; i++)
-        u[i] = (vi){lo[i], hi[i]};
 }
