@@ -23,9 +23,10 @@ struct qtype_info {
     void (*dequantize)(const void *src, float *dst, int64_t n);
     /* Minimises sum(weight * (src - dst)^2) within each block. weight: importance of each of the n
      * columns (mean square activation), or NULL for uniform. With weights, Q2_K and Q3_K scale
-     * each super-block so that sum(weight * dst^2) is that of src. Deterministic. For block types NaN
-     * counts as 0, values beyond +-65504 (f16's largest) as +-65504, and a weight that is negative
-     * or not finite as 0; a block whose weights are all 0 is quantized as if they were 1. */
+     * each super-block so that sum(weight * dst^2) is that of src. Deterministic. For block types
+     * NaN counts as 0, values beyond +-65504 (f16's largest) as +-65504, and a weight that is
+     * negative or not finite as 0; a block whose weights are all 0 is quantized as if they were 1.
+     */
     void (*quantize)(const float *src, void *dst, int64_t n, const float *weight);
 };
 
