@@ -37,7 +37,7 @@ INLINE void fill_panel(const struct qkind *k, tile_fn *tile, const struct mat *w
         for (int i = 0; i < n; i++) {
             struct tile t;
             load_tile(k, tile, (const uint8_t *)w->data + (size_t)(r + i) * w->row_bytes, g0 + g,
-                      w->cols, 16 * w->row_bytes, &t);
+                      w->cols, end_of(w), 16 * w->row_bytes, &t);
             UNROLL
             for (int c = 0; c < 8; c++)
                 u[c][i] = t.u[c];

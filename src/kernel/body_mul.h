@@ -30,24 +30,46 @@ enum {
 #define MAGIC_BITS  0x4b400000
 #define MAGIC_FLOAT 12582912.0f
 
-/* The blocks of a group; a short last one is completed with zero blocks (scale 0). Asks for the
- * bytes `ahead` of it: hardware follows one row, but not pieces of several rows in turn. */
+/* keeps the first n lanes, zeros the others */
+INLINE vf first_lanes(vf a, int n)
+{
+    static const float lane[ACT_LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return vf_if_less(vf_load(lane), vf_set1((float)n), a, vf_set1(0));
+}
+
+/* The blocks of a row's group. A short last one is read whole as well, with what follows in the
+ * matrix (whose bytes end at `end`; past it there are zeros), and its scales past the row are zero.
+ * Asks for the bytes `ahead` of it: hardware follows one row, but not pieces of several rows in
+ * turn. */
 INLINE void load_tile(const struct qkind *k, tile_fn *tile, const uint8_t *row, int64_t group,
-                      int64_t cols, size_t ahead, struct tile *t)
+                      int64_t cols, const uint8_t *end, size_t ahead, struct tile *t)
 {
     size_t bytes = (size_t)(ACT_GROUP / k->block_cols) * k->block_bytes;
     const uint8_t *p = row + (size_t)group * bytes;
     int64_t left = cols - group * ACT_GROUP;
+    uint8_t buf[16 * 34 + 64];
     UNROLL
     for (size_t i = 0; i < bytes; i += 64)
         __builtin_prefetch((const void *)((uintptr_t)p + ahead + i));
-    if (left >= ACT_GROUP) {
-        tile(p, t);
-        return;
+    if ((size_t)(end - p) < bytes) {
+        memset(buf, 0, sizeof buf);
+        memcpy(buf, p, (size_t)(left / k->block_cols) * k->block_bytes);
+        p = buf;
     }
-    uint8_t buf[16 * 34 + 64] = {0};
-    memcpy(buf, p, (size_t)(left / k->block_cols) * k->block_bytes);
-    tile(buf, t);
+    tile(p, t);
+    if (left >= ACT_GROUP)
+        return;
+    UNROLL
+    for (int h = 0; h < k->halves; h++) {
+        t->ws[h] = first_lanes(t->ws[h], (int)(left / ACT_BLOCK));
+        if (k->has_min)
+            t->wm[h] = first_lanes(t->wm[h], (int)(left / ACT_BLOCK));
+    }
+}
+
+INLINE const uint8_t *end_of(const struct mat *w)
+{
+    return (const uint8_t *)w->data + (size_t)w->rows * w->row_bytes;
 }
 
 INLINE vi dot_add(bool is_signed, vi acc, vi w, vi x)
@@ -170,10 +192,11 @@ INLINE void groups_of(const struct act_group *g, int64_t groups, int64_t j, int 
 }
 
 /* One row times `real` tokens, computed as n, a constant at the call: lanes in registers. */
-INLINE void row_tokens(const struct qkind *k, tile_fn *tile, const uint8_t *row, int64_t cols,
+INLINE void row_tokens(const struct qkind *k, tile_fn *tile, const struct mat *w, int64_t r,
                        int64_t groups, const struct act_group *g, int real, int n, float *y,
                        int64_t y_stride)
 {
+    const uint8_t *row = (const uint8_t *)w->data + (size_t)r * w->row_bytes;
     float sum[ROW_TOKENS_MAX] = {0};
     for (int64_t g0 = 0; g0 < groups; g0 += SPAN_GROUPS) {
         vf lanes[ROW_TOKENS_MAX];
@@ -181,13 +204,13 @@ INLINE void row_tokens(const struct qkind *k, tile_fn *tile, const uint8_t *row,
         for (int t = 0; t < n; t++)
             lanes[t] = vf_set1(0);
         for (int64_t i = g0; i < groups && i < g0 + SPAN_GROUPS; i++) {
-            struct tile w;
+            struct tile u;
             const struct act_group *x[ROW_TOKENS_MAX];
             groups_of(g, groups, i, real, n, x);
-            load_tile(k, tile, row, i, cols, ONE_AHEAD, &w);
-            add_group(k, &w, x, n < 4 ? n : 4, lanes);
+            load_tile(k, tile, row, i, w->cols, end_of(w), ONE_AHEAD, &u);
+            add_group(k, &u, x, n < 4 ? n : 4, lanes);
             if (n > 4)
-                add_group(k, &w, x + 4, n - 4, lanes + 4);
+                add_group(k, &u, x + 4, n - 4, lanes + 4);
         }
         UNROLL
         for (int t = 0; t < n; t++)
@@ -213,7 +236,7 @@ INLINE void few_rows(const struct qkind *k, tile_fn *tile, const struct mat *w, 
             for (int i = 0; i < rows; i++) {
                 struct tile u;
                 load_tile(k, tile, (const uint8_t *)w->data + (size_t)(r + i) * w->row_bytes, j,
-                          w->cols, ahead, &u);
+                          w->cols, end_of(w), ahead, &u);
                 for (int t = 0; t < n; t += 4) {
                     const struct act_group *x[4];
                     groups_of(g + t * a->groups, a->groups, j, n - t, 4, x);
@@ -251,9 +274,8 @@ static void few_tokens(few_fn *few, const struct mat *w, int64_t r0, int64_t r1,
 
 #define ROW_TOKENS(name, n)                                                                        \
     for (int64_t r = r0; r < r1; r++)                                                              \
-    row_tokens(&kind_##name, tile_##name, (const uint8_t *)w->data + (size_t)r * w->row_bytes,     \
-               w->cols, a->groups, a->g + t0 * a->groups, real, n, y + t0 * y_stride + r,          \
-               y_stride)
+    row_tokens(&kind_##name, tile_##name, w, r, a->groups, a->g + t0 * a->groups, real, n,         \
+               y + t0 * y_stride + r, y_stride)
 
 #define INT_MUL(id, name, ...)                                                                     \
     static void row_tokens_##name(const struct mat *w, int64_t r0, int64_t r1,                     \
