@@ -1,8 +1,8 @@
 /* The integer product on 16-lane vectors; include after a vec_*.h and the tiles of its types.
  *
  * A tile is one row's group: 16 blocks, one to a lane, eight dwords deep. Two loops use it:
- *  - few tokens: tiles of two rows in registers, straight from the mapped bytes; a lane's sum is
- *    the arithmetic of kernel.h as it stands;
+ *  - few tokens: row by row, tiles in registers, straight from the mapped bytes; a lane's sum is
+ * the arithmetic of kernel.h as it stands;
  *  - many tokens: tiles of 16 rows are transposed so that a lane is a row (a panel), and a register
  *    tile of rows by tokens runs over it with activations broadcast from memory. The lanes of
  *    kernel.h are then visited one after the other, in the order in which they are added.
@@ -17,8 +17,7 @@
 
 enum {
     ROW_TOKENS_MAX = 8, /* tokens whose lanes are registers while a row is read */
-    FEW_TOKENS = 16,    /* tokens that share one unpacking of a row */
-    FEW_ROWS = 8,       /* rows that share the loads of a group's activations, many tokens */
+    FEW_ROWS = 8,       /* rows that the next tokens find in the cache */
 #ifndef ONE_AHEAD
     ONE_AHEAD = 2048, /* bytes to prefetch ahead when one row is read at a time */
 #endif
@@ -220,51 +219,20 @@ INLINE void row_tokens(const struct qkind *k, tile_fn *tile, const struct mat *w
         y[t * y_stride] = sum[t];
 }
 
-/* Up to FEW_ROWS rows from r and FEW_TOKENS tokens; y at the first of both. Group by group, so that
- * the activations of a group stay in the first cache for all rows. */
-INLINE void few_rows(const struct qkind *k, tile_fn *tile, const struct mat *w, int64_t r, int rows,
-                     const struct acts *a, int64_t t0, int n, float *y, int64_t y_stride)
-{
-    vf lanes[FEW_ROWS][FEW_TOKENS];
-    const struct act_group *g = a->g + t0 * a->groups;
-    size_t ahead = (size_t)rows * w->row_bytes;
-    for (int i = 0; i < rows; i++)
-        for (int t = 0; t < FEW_TOKENS; t++)
-            lanes[i][t] = vf_set1(0);
-    for (int64_t g0 = 0; g0 < a->groups; g0 += SPAN_GROUPS) {
-        for (int64_t j = g0; j < a->groups && j < g0 + SPAN_GROUPS; j++)
-            for (int i = 0; i < rows; i++) {
-                struct tile u;
-                load_tile(k, tile, (const uint8_t *)w->data + (size_t)(r + i) * w->row_bytes, j,
-                          w->cols, end_of(w), ahead, &u);
-                for (int t = 0; t < n; t += 4) {
-                    const struct act_group *x[4];
-                    groups_of(g + t * a->groups, a->groups, j, n - t, 4, x);
-                    add_group(k, &u, x, 4, &lanes[i][t]);
-                }
-            }
-        for (int i = 0; i < rows; i++)
-            for (int t = 0; t < n; t++) {
-                float *out = y + t * y_stride + i;
-                *out = (g0 ? *out : 0) + vf_sum(lanes[i][t]);
-                lanes[i][t] = vf_set1(0);
-            }
-    }
-}
+typedef void row_fn(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a, int64_t t0,
+                    int real, float *y, int64_t y_stride);
 
-typedef void few_fn(const struct mat *w, int64_t r, int rows, const struct acts *a, int64_t t,
-                    int n, float *y, int64_t y_stride);
-
-/* Tokens in equal parts of at most FEW_TOKENS. */
-static void few_tokens(few_fn *few, const struct mat *w, int64_t r0, int64_t r1,
+/* Tokens in equal parts of at most ROW_TOKENS_MAX, some rows at a time: the first part reads them
+ * from memory, the others find them in the cache. */
+static void few_tokens(row_fn *rows, const struct mat *w, int64_t r0, int64_t r1,
                        const struct acts *a, int64_t t0, int64_t t1, float *y, int64_t y_stride)
 {
-    int64_t parts = (t1 - t0 + FEW_TOKENS - 1) / FEW_TOKENS;
+    int64_t parts = (t1 - t0 + ROW_TOKENS_MAX - 1) / ROW_TOKENS_MAX;
     for (int64_t r = r0; r < r1; r += FEW_ROWS) {
-        int rows = r1 - r < FEW_ROWS ? (int)(r1 - r) : FEW_ROWS;
+        int64_t stop = r1 - r < FEW_ROWS ? r1 : r + FEW_ROWS;
         for (int64_t i = 0, t = t0; i < parts; i++) {
             int64_t end = t0 + (t1 - t0) * (i + 1) / parts;
-            few(w, r, rows, a, t, (int)(end - t), y + t * y_stride + r, y_stride);
+            rows(w, r, stop, a, t, (int)(end - t), y + t * y_stride, y_stride);
             t = end;
         }
     }
@@ -274,8 +242,8 @@ static void few_tokens(few_fn *few, const struct mat *w, int64_t r0, int64_t r1,
 
 #define ROW_TOKENS(name, n)                                                                        \
     for (int64_t r = r0; r < r1; r++)                                                              \
-    row_tokens(&kind_##name, tile_##name, w, r, a->groups, a->g + t0 * a->groups, real, n,         \
-               y + t0 * y_stride + r, y_stride)
+    row_tokens(&kind_##name, tile_##name, w, r, a->groups, a->g + t0 * a->groups, real, n, y + r,  \
+               y_stride)
 
 #define INT_MUL(id, name, ...)                                                                     \
     static void row_tokens_##name(const struct mat *w, int64_t r0, int64_t r1,                     \
@@ -294,11 +262,6 @@ static void few_tokens(few_fn *few, const struct mat *w, int64_t r0, int64_t r1,
         default: break;                                                                            \
         }                                                                                          \
     }                                                                                              \
-    static void few_##name(const struct mat *w, int64_t r, int rows, const struct acts *a,         \
-                           int64_t t, int n, float *y, int64_t y_stride)                           \
-    {                                                                                              \
-        few_rows(&kind_##name, tile_##name, w, r, rows, a, t, n, y, y_stride);                     \
-    }                                                                                              \
     static void fill_##name(const struct mat *w, int64_t r, int n, int64_t g0, int n_groups,       \
                             int v, struct panel *panel)                                            \
     {                                                                                              \
@@ -307,14 +270,11 @@ static void few_tokens(few_fn *few, const struct mat *w, int64_t r0, int64_t r1,
     static void mul_##name(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a,      \
                            int64_t t0, int64_t t1, float *y, int64_t y_stride)                     \
     {                                                                                              \
-        int64_t n = t1 - t0;                                                                       \
-        if (n <= ROW_TOKENS_MAX)                                                                   \
-            row_tokens_##name(w, r0, r1, a, t0, (int)n, y, y_stride);                              \
-        else if (n >= MANY_FROM)                                                                   \
+        if (t1 - t0 >= MANY_FROM)                                                                  \
             many_rows(&kind_##name, pass_of(&kind_##name), fill_##name, w, r0, r1, a, t0, t1, y,   \
                       y_stride);                                                                   \
         else                                                                                       \
-            few_tokens(few_##name, w, r0, r1, a, t0, t1, y, y_stride);                             \
+            few_tokens(row_tokens_##name, w, r0, r1, a, t0, t1, y, y_stride);                      \
     }
 QUANT_KINDS(INT_MUL)
 #undef INT_MUL
