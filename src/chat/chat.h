@@ -4,27 +4,70 @@
  * router, a cache in front of another provider); everything that asks is a sink (the terminal, the
  * C API; later servers and agents). Neither knows the other's kind.
  *
- * The stream of one request: any number of CHAT_READING and CHAT_TEXT events, then exactly one
- * CHAT_DONE or CHAT_ERROR. provider_chat sees to the last part, so that a provider only returns its
- * status and a sink need not look at it. */
+ * The stream of one request: any number of CHAT_READING, CHAT_TEXT, CHAT_THINKING and CHAT_CALL
+ * events, then exactly one CHAT_DONE or CHAT_ERROR. provider_chat sees to the last part, so that a
+ * provider only returns its status and a sink need not look at it. */
 #pragma once
 #include "base/err.h"
 #include "engine/generate.h"
+#include <stdatomic.h>
 
+/* A model's wish to have a function called. */
+struct chat_call {
+    struct str id; /* made by whoever tells the call; may be empty in a request */
+    struct str name;
+    struct str arguments; /* the text of a JSON object */
+};
+
+/* All but role and content may be empty. */
 struct chat_message {
-    struct str role; /* "system", "user", "assistant", or what the model's template knows */
+    struct str role; /* "system", "user", "assistant", "tool", or what the model's template knows */
     struct str content;
+    struct str thinking;           /* of an assistant's message */
+    const struct chat_call *calls; /* of an assistant's message */
+    size_t n_calls;
+    struct str tool_name, call_id; /* of a tool's message: what was called, and which call */
 };
 
 enum chat_thinking { THINK_DEFAULT, THINK_OFF, THINK_ON };
 
-/* Everything is borrowed for the time of the call. */
+enum chat_choice { CHOICE_AUTO, CHOICE_NONE, CHOICE_REQUIRED, CHOICE_NAMED };
+
+/* Exactly one of messages, prompt and tokens is given. Everything is borrowed for the time of the
+ * call. */
 struct chat_request {
     const struct chat_message *messages;
     size_t n_messages;
-    struct str prompt;           /* without messages: text to continue as it is, no template */
+    bool continue_last; /* the last message is the assistant's and is continued, not closed */
+    struct str tools;   /* JSON array of {"type": "function", "function": {...}}; .p NULL: none */
+    enum chat_choice choice;
+    struct str choice_name; /* with CHOICE_NAMED */
+    struct str prompt;      /* text to continue as it is, no template */
+    struct str suffix;      /* with prompt: the text behind the gap (infill); .p NULL: none */
+    const int32_t *tokens;  /* ids to continue */
+    size_t n_tokens;
     enum chat_thinking thinking; /* the template's enable_thinking; default: left unsaid */
+    struct str effort;           /* the template's reasoning_effort: "low" ...; empty: unsaid */
     struct gen_params params;
+    bool logprobs; /* CHAT_TEXT brings its token's text and the params' n_top alternatives */
+
+    int priority;        /* higher goes first; ties in the order of arrival */
+    int64_t deadline_ns; /* clock_ns() when the answer must be over (ELIMIT); 0: none */
+    /* Set to non-zero by any thread: the work ends within a step (GEN_CANCELLED). May be NULL */
+    const atomic_int *cancel;
+};
+
+/* A token's text and log-probability beside its likeliest alternatives, best first. */
+struct chat_logprob {
+    int32_t token;
+    struct str text; /* its bytes, which need not be whole characters */
+    float logprob;
+    int n_top;
+    struct {
+        int32_t token;
+        struct str text;
+        float logprob;
+    } top[TOP_MAX];
 };
 
 struct chat_usage {
@@ -38,15 +81,19 @@ struct chat_usage {
                        text that the provider brought itself counts as GEN_STOP */
 };
 
-enum chat_event_kind { CHAT_READING, CHAT_TEXT, CHAT_DONE, CHAT_ERROR };
+/* CHAT_THINKING is text that the model thinks aloud before it answers; CHAT_CALL one whole function
+ * call. Neither's text comes again as CHAT_TEXT. */
+enum chat_event_kind { CHAT_READING, CHAT_TEXT, CHAT_THINKING, CHAT_CALL, CHAT_DONE, CHAT_ERROR };
 
 struct chat_event {
     enum chat_event_kind kind;
     size_t done, total;             /* CHAT_READING: tokens of the prompt */
-    struct str text;                /* CHAT_TEXT: whole UTF-8 characters, may be empty */
-    const struct token_info *token; /* CHAT_TEXT: the token behind it, or NULL */
-    const struct chat_usage *usage; /* CHAT_DONE */
-    const struct err *error;        /* CHAT_ERROR */
+    struct str text;                /* CHAT_TEXT, CHAT_THINKING: whole characters, may be empty */
+    const struct token_info *token; /* CHAT_TEXT, CHAT_THINKING: the token behind it, or NULL */
+    const struct chat_logprob *logprob; /* with token, when the request asked for it */
+    const struct chat_call *call;       /* CHAT_CALL */
+    const struct chat_usage *usage;     /* CHAT_DONE */
+    const struct err *error;            /* CHAT_ERROR */
 };
 
 struct chat_sink {
@@ -67,13 +114,13 @@ struct provider_ops {
     void (*free)(struct provider *p);
 };
 
-/* The head of every provider's own struct. A provider belongs to one thread at a time unless its
- * maker says more. */
+/* The head of every provider's own struct. Any thread may ask, several at once, unless the maker
+ * says less; a sink is called on the thread that asked. */
 struct provider {
     const struct provider_ops *ops;
 };
 
-/* Asks. EUSAGE when the request has both or neither of messages and prompt. */
+/* Asks. EUSAGE when the request has not exactly one of messages, prompt and tokens. */
 NODISCARD enum status provider_chat(struct provider *p, const struct chat_request *r,
                                     const struct chat_sink *sink, struct err *err);
 void provider_free(struct provider *p); /* NULL is allowed */

@@ -1,0 +1,36 @@
+/* The provider that answers many requests at once with the engine of this machine.
+ *
+ * One thread of its own drives the engine; every step mixes the next tokens of the answers that are
+ * being written with chunks of the prompts that wait (continuous batching). There are no slots: as
+ * many sequences run as the KV cache has pages for. What a finished request left in the cache is
+ * kept for requests that begin alike (prefix cache) until its pages are needed. When pages run out
+ * in the middle of answers, the request that came last of the lowest priority gives its pages back
+ * and is computed again later: the engine's bits do not depend on how a text was cut, so nobody can
+ * tell from the answer. A sink that is slow holds back its own sequence and no other. */
+#pragma once
+#include "chat/chat.h"
+#include "engine/engine.h"
+
+struct sched_options {
+    struct engine_options engine; /* n_ctx: tokens of KV cache for all sequences together */
+    int64_t max_ctx;              /* tokens of one sequence at most; 0: engine's n_ctx */
+    int max_queue;                /* requests that may wait; more are refused (EBUSY); 0: 512 */
+    struct str chat_template;     /* in place of the model's own; .p NULL: the model's */
+};
+
+struct sched_stats {
+    int running, waiting;                    /* requests now */
+    int64_t kv_tokens, kv_used, kv_cached;   /* cache: room, held by running ones, kept prefixes */
+    int64_t prompt_tokens, cached_tokens;    /* counted since the beginning */
+    int64_t answer_tokens, steps, preempted; /* the same */
+    int64_t drafted, accepted;
+    double busy_s;
+};
+
+/* The model (and its adapters) are borrowed and must outlive the provider. provider_chat may be
+ * called from any number of threads. Release with provider_free, when no request is running. */
+NODISCARD enum status sched_new(struct provider **out, const struct model *m,
+                                const struct sched_options *o, struct err *err);
+void sched_stats(struct provider *p, struct sched_stats *out);
+/* The engine's own: what has to be set up before the first request (adapters). */
+struct engine *sched_engine(struct provider *p);

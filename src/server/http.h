@@ -1,0 +1,56 @@
+/* A request and its answer, as a handler sees them. The HTTP itself is libmicrohttpd's (server.c).
+ *
+ * A handler runs on a thread of its own and may block. It sends one answer, whole (reply_send) or
+ * as a stream (reply_start, then reply_write); what it returns instead of an answer becomes an
+ * error in the form of its dialect. */
+#pragma once
+#include "base/buf.h"
+#include "base/json.h"
+#include <stdatomic.h>
+
+struct server;
+struct reply;
+
+/* What the caller's key allows (auth.h); without keys, everything. */
+enum scope { SCOPE_NONE = 0, SCOPE_INFER = 1, SCOPE_READ = 2, SCOPE_MODELS = 4, SCOPE_ADMIN = 8 };
+
+/* Borrowed for the time of the handler. */
+struct http_request {
+    struct server *server;
+    struct str method, path;
+    struct str id; /* X-Request-Id: the client's when it is harmless, else ours */
+    struct str peer;
+    struct str key_name; /* of the API key, or empty */
+    unsigned scopes;
+    struct str body;
+    /* Non-zero once the client has left or the server stops: hand it to chat_request.cancel. */
+    const atomic_int *gone;
+    int64_t start_ns;
+    const void *impl;
+};
+struct str http_header(const struct http_request *q, const char *name); /* .p NULL: absent */
+struct str http_query(const struct http_request *q, const char *name);  /* decoded; the same */
+/* What stood for {name} in the route's path, decoded. {name...} matches slashes too. */
+struct str http_param(const struct http_request *q, const char *name);
+/* The body as a JSON object. EUSAGE "missing request body", or naming where it is wrong. */
+NODISCARD enum status http_json(const struct http_request *q, json_t **out, struct err *err);
+
+/* Before the answer begins. Values with control characters are dropped. */
+void reply_header(struct reply *r, const char *name, struct str value);
+/* The whole answer. */
+void reply_send(struct reply *r, int status, const char *content_type, struct str body);
+void reply_json(struct reply *r, int status, struct buf *body); /* application/json */
+/* A stream: blocks while the client reads slower than we write (the buffer has a ceiling).
+ * Non-zero: the client has left, and what follows is dropped. */
+void reply_start(struct reply *r, int status, const char *content_type);
+int reply_write(struct reply *r, struct str piece);
+bool reply_started(const struct reply *r);
+/* Server-sent events: "event: name\ndata: ...\n\n"; event NULL: data alone. Starts the stream. */
+int reply_sse(struct reply *r, const char *event, struct str data);
+int reply_line(struct reply *r, struct str json); /* one line of NDJSON; starts the stream */
+
+/* OK, or what went wrong before an answer began: the dialect's error writer tells it. */
+typedef enum status handler_fn(struct http_request *q, struct reply *r, struct err *err);
+/* How a dialect words an error: the body, for a status that HTTP has or would have had. */
+typedef void error_fn(struct buf *out, int http_status, const struct err *e,
+                      const struct http_request *q);

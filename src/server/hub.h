@@ -1,0 +1,60 @@
+/* The models that are loaded, by name: loaded on demand, kept alive, unloaded by bytes.
+ *
+ * A handler acquires a model and releases it when it has answered. Weights are shared between
+ * contexts; a model that nobody holds leaves when its time is over, or earlier when another one
+ * needs its memory (the least recently used first; pinned ones never). */
+#pragma once
+#include "chat/sched.h"
+#include "engine/encoder.h"
+#include "store/store.h"
+
+struct hub;
+
+struct hub_options {
+    struct store *store;   /* borrowed */
+    uint64_t memory;       /* bytes for weights and caches together; 0: 80% of what is free */
+    int64_t keep_alive_ns; /* default 5 minutes; -1: for ever */
+    int threads, max_queue;
+    int64_t n_ctx; /* of a request, where it names none; 0: min(trained, 8192) */
+    enum kv_type kv_type;
+    int64_t parallel_tokens; /* KV cache of a model in tokens; 0: by memory, at least n_ctx */
+};
+
+NODISCARD enum status hub_new(struct hub **out, const struct hub_options *o, struct err *err);
+void hub_free(struct hub *h); /* waits until all are released */
+
+/* A model in use. Fields are set by hub_acquire and valid until hub_release. */
+struct lease {
+    struct hub *hub;
+    struct loaded_model *loaded;
+    const struct model *model;
+    const struct store_model *entry; /* name, digest, parameters, template, system, messages */
+    struct provider *provider;       /* of a decoder; else NULL */
+    double load_s;                   /* 0: it was there */
+    int64_t keep_alive_ns;           /* how long it stays after release */
+};
+enum { KEEP_DEFAULT = -2, KEEP_FOREVER = -1 };
+
+/* name as the client wrote it. n_ctx: 0 for the default. ENOTFOUND "model 'x' not found"; ENOMEMORY
+ * with the bytes needed and free; ECANCEL when *gone. */
+NODISCARD enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx,
+                                  int64_t keep_alive_ns, const atomic_int *gone, struct lease *out,
+                                  struct err *err);
+void hub_release(struct lease *l);
+/* Encoders: one text's (or the pair's) embedding; runs are serialized per model. Decoders: the last
+ * hidden state is not kept, EUSAGE "does not support embeddings". */
+NODISCARD enum status hub_embed(struct lease *l, struct str text, bool truncate, struct buf *floats,
+                                int64_t *n_tokens, struct err *err);
+
+/* ENOTFOUND when it is not loaded. Running requests end first. */
+NODISCARD enum status hub_unload(struct hub *h, struct str name, struct err *err);
+
+struct hub_model {
+    struct str name, digest;
+    uint64_t weight_bytes, kv_bytes;
+    int64_t n_ctx, users;
+    int64_t expires_unix_ns; /* -1: never */
+    struct sched_stats stats;
+};
+/* Calls fn for each loaded model, longest remaining first. */
+void hub_each(struct hub *h, void (*fn)(void *ctx, const struct hub_model *m), void *ctx);
