@@ -57,7 +57,8 @@ typedef enum hearth_status {
     HEARTH_NO_MEMORY,
     HEARTH_LIMIT,        /* a documented ceiling was reached */
     HEARTH_CONTEXT_FULL, /* the prompt does not fit the context */
-    HEARTH_CANCELLED     /* a callback returned non-zero */
+    HEARTH_CANCELLED,    /* a callback returned non-zero */
+    HEARTH_BUSY          /* too much is waiting; try again later */
 } hearth_status;
 
 typedef struct hearth_error {

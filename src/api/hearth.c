@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert((int)HEARTH_FAILED == (int)EFAIL && (int)HEARTH_CANCELLED == (int)ECANCEL,
+_Static_assert((int)HEARTH_FAILED == (int)EFAIL && (int)HEARTH_BUSY == (int)EBUSY,
                "the public statuses are the rows of base/errors.def in their order");
 
 struct hearth {
@@ -33,7 +33,7 @@ static hearth_status tell(enum status s, const struct err *from, hearth_error *e
 
 const char *hearth_status_name(hearth_status s)
 {
-    return (unsigned)s <= HEARTH_CANCELLED ? status_name((enum status)s) : "unknown";
+    return (unsigned)s <= HEARTH_BUSY ? status_name((enum status)s) : "unknown";
 }
 
 const char *hearth_version(void)

@@ -11,8 +11,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* errno.h's EIO is a macro and would be meant, silently, wherever that header is included. */
+/* errno.h's EIO and EBUSY are macros and would be meant, silently, wherever that header is
+ * included. */
 #undef EIO
+#undef EBUSY
 
 enum status {
 #define X(name, machine, http, code, meaning) name,

@@ -3,10 +3,10 @@
 
 static enum status check(const struct chat_request *r, struct err *err)
 {
-    bool prompt = r->prompt.p != NULL;
-    if (prompt == (r->n_messages > 0))
-        return err_set(err, EUSAGE, "chat: %s, expected either messages or a prompt",
-                       prompt ? "messages and a prompt" : "no message");
+    int given = (r->n_messages > 0) + (r->prompt.p != NULL) + (r->n_tokens > 0);
+    if (given != 1)
+        return err_set(err, EUSAGE, "chat: %s, expected messages, a prompt or tokens",
+                       given ? "more than one of messages, prompt and tokens" : "no message");
     for (size_t i = 0; i < r->n_messages; i++)
         if (r->messages[i].role.n == 0)
             return err_set(err, EUSAGE, "chat: message %zu has no role", i);
