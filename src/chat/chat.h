@@ -51,6 +51,7 @@ struct chat_request {
     struct gen_params params;
     bool logprobs; /* CHAT_TEXT brings its token's text and the params' n_top alternatives */
 
+    int64_t max_ctx;     /* tokens of prompt and answer together at most; 0: the provider's */
     int priority;        /* higher goes first; ties in the order of arrival */
     int64_t deadline_ns; /* clock_ns() when the answer must be over (ELIMIT); 0: none */
     /* Set to non-zero by any thread: the work ends within a step (GEN_CANCELLED). May be NULL */

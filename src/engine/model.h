@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "format/quant.h"
+#include "kernel/kernel.h"
 #include "text/tokenizer.h"
 
 struct model;
@@ -43,6 +44,9 @@ size_t model_decode_bytes(const struct model *m);
 /* The same for a step of `rows` rows, whose weights are read once. Of experts, as many as rows that
  * choose at random hit on average: all * (1 - (1 - used / all)^rows). */
 double model_step_bytes(const struct model *m, int rows);
+
+/* Bytes that a KV cache for n_ctx tokens takes, in whole pages; 0 for an encoder. */
+uint64_t model_kv_bytes(const struct model *m, enum kv_type type, int64_t n_ctx);
 
 /* Multiply-adds with weights for one token: of the layers (of experts, those in use), and of the
  * output matrix, which a prompt needs only for its last token. Attention is not counted. */

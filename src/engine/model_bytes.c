@@ -1,4 +1,5 @@
 /* What one token costs: bytes of weights read, and products with them. */
+#include "engine/kv.h"
 #include "engine/model_int.h"
 #include <math.h>
 
@@ -30,6 +31,16 @@ double model_step_bytes(const struct model *m, int rows)
 size_t model_decode_bytes(const struct model *m)
 {
     return (size_t)(model_step_bytes(m, 1) + 0.5);
+}
+
+uint64_t model_kv_bytes(const struct model *m, enum kv_type type, int64_t n_ctx)
+{
+    const struct hparams *hp = &m->hp;
+    if (m->info.kind != MODEL_DECODER)
+        return 0;
+    uint64_t row = kv_row_bytes(type, hp->head_dim);
+    return 2 * row * (uint64_t)hp->n_kv_heads * (uint64_t)hp->n_layers * KV_PAGE *
+           (uint64_t)kv_pages_of(n_ctx);
 }
 
 static bool is_float(enum qtype t)

@@ -15,9 +15,9 @@ struct hub_options {
     uint64_t memory;       /* bytes for weights and caches together; 0: 80% of what is free */
     int64_t keep_alive_ns; /* default 5 minutes; -1: for ever */
     int threads, max_queue;
-    int64_t n_ctx; /* of a request, where it names none; 0: min(trained, 8192) */
+    int64_t n_ctx; /* of a request that names none; 0: min(trained, 8192) */
     enum kv_type kv_type;
-    int64_t parallel_tokens; /* KV cache of a model in tokens; 0: by memory, at least n_ctx */
+    int64_t kv_tokens; /* KV cache of a model, for all its requests; 0: by memory */
 };
 
 NODISCARD enum status hub_new(struct hub **out, const struct hub_options *o, struct err *err);
@@ -30,29 +30,34 @@ struct lease {
     const struct model *model;
     const struct store_model *entry; /* name, digest, parameters, template, system, messages */
     struct provider *provider;       /* of a decoder; else NULL */
+    int64_t n_ctx;                   /* of one request */
     double load_s;                   /* 0: it was there */
     int64_t keep_alive_ns;           /* how long it stays after release */
 };
 enum { KEEP_DEFAULT = -2, KEEP_FOREVER = -1 };
 
-/* name as the client wrote it. n_ctx: 0 for the default. ENOTFOUND "model 'x' not found"; ENOMEMORY
+/* name as the client wrote it. n_ctx: tokens that one request needs; 0 for the default (the caller
+ * puts lease.n_ctx into chat_request.max_ctx). ENOTFOUND "model 'x' not found"; ENOMEMORY
  * with the bytes needed and free; ECANCEL when *gone. */
 NODISCARD enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx,
                                   int64_t keep_alive_ns, const atomic_int *gone, struct lease *out,
                                   struct err *err);
 void hub_release(struct lease *l);
-/* Encoders: one text's (or the pair's) embedding; runs are serialized per model. Decoders: the last
- * hidden state is not kept, EUSAGE "does not support embeddings". */
+/* Appends one text's pooled hidden states (n_embd floats, not normalized) to floats; a model's
+ * texts take turns. truncate: a text longer than the model's positions loses its end, but not the
+ * last special token; else ECONTEXT. EUSAGE for a model that makes no embeddings. */
 NODISCARD enum status hub_embed(struct lease *l, struct str text, bool truncate, struct buf *floats,
                                 int64_t *n_tokens, struct err *err);
 
 /* ENOTFOUND when it is not loaded. Running requests end first. */
 NODISCARD enum status hub_unload(struct hub *h, struct str name, struct err *err);
+/* A pinned model never leaves to make room. ENOTFOUND when it is not loaded. */
+NODISCARD enum status hub_pin(struct hub *h, struct str name, bool pin, struct err *err);
 
 struct hub_model {
     struct str name, digest;
     uint64_t weight_bytes, kv_bytes;
-    int64_t n_ctx, users;
+    int64_t n_ctx, users;    /* n_ctx: room of the KV cache, in tokens */
     int64_t expires_unix_ns; /* -1: never */
     struct sched_stats stats;
 };

@@ -1,0 +1,583 @@
+/* Which models are in memory. One lock for the list; loading happens outside it, with a record in
+ * the list that others wait on, so that two requests never load the same model twice and a slow
+ * load stops nobody else.
+ *
+ * Memory is counted in bytes that were reserved: a model's weights plus its KV cache. The cache is
+ * one pool for all requests of a model (chat/sched.h), so a request with another context length
+ * needs no reload. A model larger than all memory still loads when nothing else is there: its
+ * weights are mapped. */
+#include "server/hub.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/machine.h"
+#include "base/mem.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { DEFAULT_CTX = 8192, POOL_REQUESTS = 16, WAIT_MS = 100 };
+static const int64_t FOREVER = INT64_MAX;
+
+enum state { LOADING, READY, LEAVING };
+
+struct loaded_model {
+    struct loaded_model *next;
+    struct store_model *entry;
+    struct model *model;
+    struct lora **loras;
+    float *scales;
+    size_t n_loras;
+    struct provider *provider;
+    struct pool *pool; /* encoders */
+    pthread_mutex_t encoding;
+    enum state state;
+    bool pinned;
+    int64_t users, last_used, expires; /* clock_ns; FOREVER */
+    uint64_t weight_bytes, kv_bytes;
+    int64_t n_ctx; /* of the KV cache */
+};
+
+struct hub {
+    struct hub_options o;
+    uint64_t memory;
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* a model became ready, free, or left; the hub closes */
+    pthread_t reaper;
+    bool closing;
+    struct loaded_model *models;
+};
+
+/* ---- one model ---- */
+
+static void free_model(struct loaded_model *l)
+{
+    provider_free(l->provider);
+    for (size_t i = 0; i < l->n_loras; i++)
+        lora_close(l->loras[i]);
+    free(l->loras);
+    free(l->scales);
+    pool_free(l->pool);
+    model_close(l->model);
+    store_model_free(l->entry);
+    pthread_mutex_destroy(&l->encoding);
+    free(l);
+}
+
+static enum status open_adapters(struct loaded_model *l, struct err *err)
+{
+    size_t n = l->entry->n_adapters;
+    if (n == 0)
+        return OK;
+    l->loras = mem_array(n, sizeof *l->loras);
+    l->scales = mem_array(n, sizeof *l->scales);
+    if (!l->loras || !l->scales)
+        return err_set(err, ENOMEMORY, "model: no memory for %zu adapters", n);
+    for (size_t i = 0; i < n; i++) {
+        enum status s = lora_open(&l->loras[i], l->model, l->entry->adapter_paths[i], err);
+        if (s != OK)
+            return s;
+        l->scales[i] = 1;
+        l->n_loras++;
+    }
+    return engine_set_loras(sched_engine(l->provider), l->loras, l->scales, (int)n, err);
+}
+
+static enum status start_decoder(struct hub *h, struct loaded_model *l, struct err *err)
+{
+    struct sched_options so = {
+        .engine = {.n_threads = h->o.threads, .n_ctx = l->n_ctx, .kv_type = h->o.kv_type},
+        .max_queue = h->o.max_queue,
+        .chat_template = l->entry->template_text,
+    };
+    enum status s = sched_new(&l->provider, l->model, &so, err);
+    return s == OK ? open_adapters(l, err) : s;
+}
+
+static int64_t trained_ctx(const struct model *m)
+{
+    struct model_info info;
+    model_info(m, &info);
+    return info.n_ctx_train;
+}
+
+/* Tokens of one request that names no number. */
+static int64_t default_ctx(const struct hub *h, const struct model *m)
+{
+    int64_t trained = trained_ctx(m), n = h->o.n_ctx > 0 ? h->o.n_ctx : DEFAULT_CTX;
+    return n < trained ? n : trained;
+}
+
+/* ---- memory ---- */
+
+static uint64_t reserved(const struct hub *h)
+{
+    uint64_t n = 0;
+    for (const struct loaded_model *l = h->models; l; l = l->next)
+        n += l->weight_bytes + l->kv_bytes;
+    return n;
+}
+
+static void unlink_model(struct hub *h, struct loaded_model *l)
+{
+    struct loaded_model **p = &h->models;
+    while (*p != l)
+        p = &(*p)->next;
+    *p = l->next;
+}
+
+/* Takes an idle model out and frees it; the lock is given up meanwhile. */
+static void evict(struct hub *h, struct loaded_model *l)
+{
+    l->state = LEAVING;
+    pthread_mutex_unlock(&h->lock);
+    provider_free(l->provider);
+    l->provider = NULL;
+    pthread_mutex_lock(&h->lock);
+    unlink_model(h, l);
+    pthread_cond_broadcast(&h->changed);
+    pthread_mutex_unlock(&h->lock);
+    free_model(l);
+    pthread_mutex_lock(&h->lock);
+}
+
+static struct loaded_model *least_recent_idle(struct hub *h)
+{
+    struct loaded_model *found = NULL;
+    for (struct loaded_model *l = h->models; l; l = l->next)
+        if (l->state == READY && l->users == 0 && !l->pinned &&
+            (!found || l->last_used < found->last_used))
+            found = l;
+    return found;
+}
+
+static bool others_busy(const struct hub *h, const struct loaded_model *self)
+{
+    for (const struct loaded_model *l = h->models; l; l = l->next)
+        if (l != self && !(l->pinned && l->users == 0 && l->state == READY))
+            return true;
+    return false;
+}
+
+static void wait_changed(struct hub *h)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += WAIT_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_cond_timedwait(&h->changed, &h->lock, &until);
+}
+
+/* Reserves weights and a KV cache of `least` to `most` tokens for l, evicting idle models, and
+ * waiting for busy ones while the caller is still there. Called with the lock held. */
+static enum status make_room(struct hub *h, struct loaded_model *l, int64_t least, int64_t most,
+                             const atomic_int *gone, struct err *err)
+{
+    struct model_info info;
+    model_info(l->model, &info);
+    uint64_t weights = info.weight_bytes, kv = model_kv_bytes(l->model, h->o.kv_type, least);
+    for (;;) {
+        uint64_t used = reserved(h);
+        if (used <= h->memory && weights + kv <= h->memory - used) {
+            uint64_t spare = (h->memory - used - weights - kv) / 2, page;
+            page = model_kv_bytes(l->model, h->o.kv_type, 1);
+            int64_t more = page ? (int64_t)(spare / page) * 64 : 0;
+            l->n_ctx = more < most - least ? least + more : most;
+            break;
+        }
+        struct loaded_model *idle = least_recent_idle(h);
+        if (idle) {
+            evict(h, idle);
+        } else if (others_busy(h, l)) {
+            if (gone && *gone)
+                return err_set(err, ECANCEL, "the client left while the model waited for memory");
+            if (h->closing)
+                return err_set(err, EBUSY, "the server is stopping");
+            wait_changed(h);
+        } else if (used == 0) {
+            log_warn("model '%s' takes %.2f GB (weights %.2f, KV cache %.2f), %.2f may be used: it "
+                     "is read from disk again and again",
+                     l->entry->name.model, (double)(weights + kv) * 1e-9, (double)weights * 1e-9,
+                     (double)kv * 1e-9, (double)h->memory * 1e-9);
+            l->n_ctx = least;
+            break;
+        } else {
+            return err_set(err, ENOMEMORY,
+                           "model '%s' needs %.2f GB, %.2f of %.2f are free beside pinned models",
+                           l->entry->name.model, (double)(weights + kv) * 1e-9,
+                           (double)(h->memory - used) * 1e-9, (double)h->memory * 1e-9);
+        }
+    }
+    l->weight_bytes = weights;
+    l->kv_bytes = model_kv_bytes(l->model, h->o.kv_type, l->n_ctx);
+    return OK;
+}
+
+/* ---- loading ---- */
+
+/* Fills the record, which is in the list and held by nobody else. Called without the lock. */
+static enum status load(struct hub *h, struct loaded_model *l, int64_t n_ctx,
+                        const atomic_int *gone, struct err *err)
+{
+    struct model_options mo = MODEL_OPTIONS_INIT;
+    struct model_info info;
+    if (!l->entry->model_path)
+        return err_set(err, EUNSUPPORTED, "model '%s' has no weights here", l->entry->name.model);
+    enum status s = pool_new(&l->pool, h->o.threads, err);
+    mo.pool = l->pool;
+    if (s == OK)
+        s = model_open(&l->model, l->entry->model_path, &mo, err);
+    if (s != OK)
+        return s;
+    model_info(l->model, &info);
+    int64_t least = n_ctx > 0 ? n_ctx : default_ctx(h, l->model);
+    int64_t most = h->o.kv_tokens > 0 ? h->o.kv_tokens : default_ctx(h, l->model) * POOL_REQUESTS;
+    if (info.kind == MODEL_ENCODER)
+        least = most = 0;
+    pthread_mutex_lock(&h->lock);
+    s = make_room(h, l, least, most > least ? most : least, gone, err);
+    pthread_mutex_unlock(&h->lock);
+    if (s != OK || info.kind == MODEL_ENCODER)
+        return s;
+    pool_free(l->pool); /* the engine brings its own threads */
+    l->pool = NULL;
+    return start_decoder(h, l, err);
+}
+
+static struct loaded_model *find(struct hub *h, const struct store_model *entry)
+{
+    for (struct loaded_model *l = h->models; l; l = l->next)
+        if (str_eq(l->entry->digest, entry->digest) && l->state != LEAVING)
+            return l;
+    return NULL;
+}
+
+/* A cache that is too small for the request: the model is loaded again with a larger one, when
+ * nobody uses it. Weights stay in the page cache, they are only mapped again. */
+static bool too_small(const struct loaded_model *l, int64_t n_ctx)
+{
+    return l->provider && n_ctx > l->n_ctx;
+}
+
+static enum status new_record(struct hub *h, struct store_model **entry, struct loaded_model **out,
+                              struct err *err)
+{
+    struct loaded_model *l = mem_array(1, sizeof *l);
+    if (!l)
+        return err_set(err, ENOMEMORY, "model: no memory");
+    pthread_mutex_init(&l->encoding, NULL);
+    l->entry = *entry;
+    *entry = NULL;
+    l->expires = FOREVER;
+    l->next = h->models;
+    h->models = *out = l;
+    return OK;
+}
+
+static void fill_lease(struct hub *h, struct loaded_model *l, int64_t n_ctx, struct lease *out)
+{
+    int64_t trained = trained_ctx(l->model);
+    out->hub = h;
+    out->loaded = l;
+    out->model = l->model;
+    out->entry = l->entry;
+    out->provider = l->provider;
+    out->n_ctx = n_ctx > 0 ? n_ctx : default_ctx(h, l->model);
+    if (l->provider && out->n_ctx > trained)
+        out->n_ctx = trained;
+}
+
+/* Waits for, or loads, the model of *entry. Called with the lock held; users is counted up. */
+static enum status take(struct hub *h, struct store_model **entry, int64_t n_ctx,
+                        const atomic_int *gone, struct loaded_model **out, double *load_s,
+                        struct err *err)
+{
+    for (;;) {
+        struct loaded_model *l = find(h, *entry);
+        if (h->closing)
+            return err_set(err, EBUSY, "the server is stopping");
+        if (gone && *gone)
+            return err_set(err, ECANCEL, "the client left before the model was loaded");
+        if (l && l->state == READY && !too_small(l, n_ctx)) {
+            l->users++;
+            *out = l;
+            return OK;
+        }
+        if (l && l->state == READY && l->users == 0) {
+            evict(h, l);
+        } else if (l) {
+            wait_changed(h);
+        } else {
+            int64_t start = clock_ns();
+            enum status s = new_record(h, entry, &l, err);
+            if (s != OK)
+                return s;
+            pthread_mutex_unlock(&h->lock);
+            s = load(h, l, n_ctx, gone, err);
+            pthread_mutex_lock(&h->lock);
+            l->state = s == OK ? READY : LEAVING;
+            pthread_cond_broadcast(&h->changed);
+            if (s != OK) {
+                unlink_model(h, l);
+                free_model(l);
+                return s;
+            }
+            l->users = 1;
+            *load_s = clock_since(start);
+            *out = l;
+            return OK;
+        }
+    }
+}
+
+enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx, int64_t keep_alive_ns,
+                        const atomic_int *gone, struct lease *out, struct err *err)
+{
+    struct store_model *entry;
+    struct loaded_model *l = NULL;
+    *out = (struct lease){.keep_alive_ns = keep_alive_ns};
+    if (n_ctx < 0)
+        return err_set(err, EUSAGE, "num_ctx: %lld, expected 1 or more", (long long)n_ctx);
+    enum status s = store_find(h->o.store, name, &entry, err);
+    if (s != OK)
+        return s;
+    pthread_mutex_lock(&h->lock);
+    s = take(h, &entry, n_ctx, gone, &l, &out->load_s, err);
+    if (s == OK)
+        fill_lease(h, l, n_ctx, out);
+    pthread_mutex_unlock(&h->lock);
+    store_model_free(entry);
+    return s;
+}
+
+void hub_release(struct lease *lease)
+{
+    struct loaded_model *l = lease->loaded;
+    struct hub *h = lease->hub;
+    if (!l)
+        return;
+    int64_t keep = lease->keep_alive_ns == KEEP_DEFAULT ? h->o.keep_alive_ns : lease->keep_alive_ns;
+    pthread_mutex_lock(&h->lock);
+    l->users--;
+    l->last_used = clock_ns();
+    l->expires = keep < 0 || keep > FOREVER - l->last_used ? FOREVER : l->last_used + keep;
+    pthread_cond_broadcast(&h->changed);
+    pthread_mutex_unlock(&h->lock);
+    *lease = (struct lease){0};
+}
+
+/* ---- leaving ---- */
+
+static struct loaded_model *expired(struct hub *h)
+{
+    int64_t now = clock_ns();
+    for (struct loaded_model *l = h->models; l; l = l->next)
+        if (l->state == READY && l->users == 0 && l->expires <= now)
+            return l;
+    return NULL;
+}
+
+static void *reap(void *arg)
+{
+    struct hub *h = arg;
+    pthread_mutex_lock(&h->lock);
+    while (!h->closing) {
+        struct loaded_model *l = expired(h);
+        if (l)
+            evict(h, l);
+        else
+            wait_changed(h);
+    }
+    pthread_mutex_unlock(&h->lock);
+    return NULL;
+}
+
+static enum status with_loaded(struct hub *h, struct str name, struct err *err,
+                               void (*fn)(struct loaded_model *l, bool arg), bool arg)
+{
+    struct store_model *entry;
+    enum status s = store_find(h->o.store, name, &entry, err);
+    if (s != OK)
+        return s;
+    pthread_mutex_lock(&h->lock);
+    struct loaded_model *l = find(h, entry);
+    if (l)
+        fn(l, arg);
+    else
+        s = err_set(err, ENOTFOUND, "model '%.*s' is not loaded", STR_ARG(name));
+    pthread_cond_broadcast(&h->changed);
+    pthread_mutex_unlock(&h->lock);
+    store_model_free(entry);
+    return s;
+}
+
+static void expire_now(struct loaded_model *l, bool arg)
+{
+    (void)arg;
+    l->expires = 0;
+    l->pinned = false;
+}
+
+static void set_pin(struct loaded_model *l, bool pin)
+{
+    l->pinned = pin;
+    if (pin)
+        l->expires = FOREVER;
+}
+
+enum status hub_unload(struct hub *h, struct str name, struct err *err)
+{
+    return with_loaded(h, name, err, expire_now, false);
+}
+
+enum status hub_pin(struct hub *h, struct str name, bool pin, struct err *err)
+{
+    return with_loaded(h, name, err, set_pin, pin);
+}
+
+/* ---- embeddings ---- */
+
+static enum status embed(struct loaded_model *l, struct tokens *ids, struct buf *floats,
+                         struct err *err)
+{
+    struct encoder_out out;
+    pthread_mutex_lock(&l->encoding);
+    enum status s =
+        encoder_run(l->model, l->pool, ids->id, NULL, ids->n, HEAD_NONE, false, &out, err);
+    pthread_mutex_unlock(&l->encoding);
+    if (s != OK)
+        return s;
+    char *room = buf_grow(floats, (size_t)out.cols * sizeof(float));
+    float *pooled = room ? mem_array((size_t)out.cols, sizeof *pooled) : NULL;
+    if (pooled) {
+        encoder_pool(&out, POOL_MEAN, false, pooled);
+        memcpy(room, pooled, (size_t)out.cols * sizeof(float));
+    } else {
+        s = err_set(err, ENOMEMORY, "embedding: no memory for %lld floats", (long long)out.cols);
+    }
+    free(pooled);
+    encoder_out_release(&out);
+    return s;
+}
+
+enum status hub_embed(struct lease *lease, struct str text, bool truncate, struct buf *floats,
+                      int64_t *n_tokens, struct err *err)
+{
+    struct loaded_model *l = lease->loaded;
+    struct tokens ids = {0};
+    *n_tokens = 0;
+    if (l->provider)
+        return err_set(err, EUSAGE, "\"%s\" does not support embeddings", l->entry->name.model);
+    enum status s =
+        tokenizer_encode(model_tokenizer(l->model), text, TOKENIZE_ADD_SPECIAL, &ids, err);
+    size_t most = (size_t)encoder_max_tokens(l->model);
+    if (s == OK && ids.n > most) {
+        if (!truncate)
+            s = err_set(err, ECONTEXT,
+                        "the input length exceeds the context length: %zu tokens, at most %zu",
+                        ids.n, most);
+        ids.id[most - 1] = ids.id[ids.n - 1];
+        ids.n = most;
+    }
+    if (s == OK)
+        s = embed(l, &ids, floats, err);
+    if (s == OK)
+        *n_tokens = (int64_t)ids.n;
+    tokens_free(&ids);
+    return s;
+}
+
+/* ---- listing ---- */
+
+static int by_expiry(const void *a, const void *b)
+{
+    const struct hub_model *x = a, *y = b;
+    uint64_t i = (uint64_t)x->expires_unix_ns, j = (uint64_t)y->expires_unix_ns; /* -1: last */
+    return (i < j) - (i > j);
+}
+
+static void describe(struct loaded_model *l, struct hub_model *out, struct buf *names)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t wall = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    size_t at = names->n;
+    name_short(&l->entry->name, names);
+    *out = (struct hub_model){
+        .name = {names->p + at, names->n - at},
+        .digest = l->entry->digest,
+        .weight_bytes = l->weight_bytes,
+        .kv_bytes = l->kv_bytes,
+        .n_ctx = l->n_ctx,
+        .users = l->users,
+        .expires_unix_ns = l->expires == FOREVER ? -1 : wall + (l->expires - clock_ns()),
+    };
+    if (l->provider)
+        sched_stats(l->provider, &out->stats);
+}
+
+void hub_each(struct hub *h, void (*fn)(void *ctx, const struct hub_model *m), void *ctx)
+{
+    pthread_mutex_lock(&h->lock);
+    size_t n = 0, i = 0;
+    for (struct loaded_model *l = h->models; l; l = l->next)
+        n += l->state == READY;
+    struct hub_model *v = mem_array(n ? n : 1, sizeof *v);
+    struct buf *names = mem_array(n ? n : 1, sizeof *names);
+    for (struct loaded_model *l = h->models; v && names && l; l = l->next)
+        if (l->state == READY) {
+            buf_init(&names[i], 1024);
+            describe(l, &v[i], &names[i]);
+            i++;
+        }
+    if (v && names)
+        qsort(v, i, sizeof *v, by_expiry);
+    for (size_t k = 0; v && names && k < i; k++)
+        fn(ctx, &v[k]);
+    for (size_t k = 0; names && k < i; k++)
+        buf_release(&names[k]);
+    free(v);
+    free(names);
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* ---- the hub ---- */
+
+enum status hub_new(struct hub **out, const struct hub_options *o, struct err *err)
+{
+    struct hub *h = mem_array(1, sizeof *h);
+    if (!h)
+        return err_set(err, ENOMEMORY, "hub: no memory");
+    h->o = *o;
+    uint64_t available = machine_memory_available("");
+    h->memory = o->memory ? o->memory : available ? available / 10 * 8 : UINT64_MAX / 2;
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_cond_init(&h->changed, NULL);
+    if (pthread_create(&h->reaper, NULL, reap, h) != 0) {
+        free(h);
+        return err_set(err, EFAIL, "hub: cannot start a thread");
+    }
+    *out = h;
+    return OK;
+}
+
+void hub_free(struct hub *h)
+{
+    if (!h)
+        return;
+    pthread_mutex_lock(&h->lock);
+    h->closing = true;
+    pthread_cond_broadcast(&h->changed);
+    pthread_mutex_unlock(&h->lock);
+    pthread_join(h->reaper, NULL);
+    pthread_mutex_lock(&h->lock);
+    while (h->models) {
+        if (h->models->state == READY && h->models->users == 0)
+            evict(h, h->models);
+        else
+            wait_changed(h);
+    }
+    pthread_mutex_unlock(&h->lock);
+    pthread_mutex_destroy(&h->lock);
+    pthread_cond_destroy(&h->changed);
+    free(h);
+}
