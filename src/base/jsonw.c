@@ -174,6 +174,12 @@ void jsonw_null(struct jsonw *w)
     buf_adds(w->out, "null");
 }
 
+void jsonw_raw(struct jsonw *w, struct str json)
+{
+    separate(w);
+    buf_addstr(w->out, json);
+}
+
 void jsonw_kstr(struct jsonw *w, const char *key, struct str s)
 {
     jsonw_key(w, key);

@@ -32,6 +32,7 @@ void jsonw_num(struct jsonw *w, double v);
 void jsonw_f32(struct jsonw *w, float v); /* as few digits as give the float back */
 void jsonw_bool(struct jsonw *w, bool v);
 void jsonw_null(struct jsonw *w);
+void jsonw_raw(struct jsonw *w, struct str json); /* a value that is JSON already */
 
 /* key and value in one */
 void jsonw_kstr(struct jsonw *w, const char *key, struct str s);

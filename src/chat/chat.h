@@ -46,6 +46,9 @@ struct chat_request {
     struct str suffix;      /* with prompt: the text behind the gap (infill); .p NULL: none */
     const int32_t *tokens;  /* ids to continue */
     size_t n_tokens;
+    const int32_t *before; /* ids that stand before the rendered messages or the prompt */
+    size_t n_before;
+    struct str chat_template;    /* in place of the provider's; .p NULL: the provider's */
     enum chat_thinking thinking; /* the template's enable_thinking; default: left unsaid */
     struct str effort;           /* the template's reasoning_effort: "low" ...; empty: unsaid */
     struct gen_params params;
@@ -94,7 +97,9 @@ struct chat_event {
     const struct chat_logprob *logprob; /* with token, when the request asked for it */
     const struct chat_call *call;       /* CHAT_CALL */
     const struct chat_usage *usage;     /* CHAT_DONE */
-    const struct err *error;            /* CHAT_ERROR */
+    const int32_t *ids; /* CHAT_DONE: all of prompt and answer, where the provider knows them */
+    size_t n_ids;
+    const struct err *error; /* CHAT_ERROR */
 };
 
 struct chat_sink {

@@ -366,6 +366,26 @@ enum status ask_tools(struct ask *a, const json_t *tools, struct err *err)
     return a->r.tools.p ? OK : err_set(err, ENOMEMORY, "tools: no memory");
 }
 
+static bool mentions(struct str text, const char *word)
+{
+    return text.n && memmem(text.p, text.n, word, strlen(word)) != NULL;
+}
+
+bool ask_able(const struct ask *a, enum ability what)
+{
+    struct str own = model_chat_template(a->lease.model, NULL), go = a->lease.entry->template_text;
+    struct str text = go.p ? go : own;
+    switch (what) {
+    case ABLE_TOOLS: return mentions(text, go.p ? ".Tools" : "tools");
+    case ABLE_THINKING:
+        return mentions(text, go.p ? ".Think" : "enable_thinking") || mentions(text, "<think>");
+    case ABLE_INSERT:
+        return mentions(go, ".Suffix") ||
+               tokenizer_special(model_tokenizer(a->lease.model), SPECIAL_FIM_PRE) >= 0;
+    }
+    return false;
+}
+
 /* ---- answers ---- */
 
 void answer_init(struct answer *an)

@@ -53,6 +53,10 @@ struct str ask_json(struct ask *a, const json_t *value);
 /* {"type": "function", "function": {...}} objects: checks name and parameters; sets a->r.tools. */
 NODISCARD enum status ask_tools(struct ask *a, const json_t *tools, struct err *err);
 
+enum ability { ABLE_TOOLS, ABLE_THINKING, ABLE_INSERT };
+/* What the model's template or vocabulary is made for. */
+bool ask_able(const struct ask *a, enum ability what);
+
 /* What an answer is made of when it is not streamed, collected from the events. */
 struct answer {
     struct buf text, thinking;
