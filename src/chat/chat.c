@@ -26,6 +26,15 @@ enum status provider_chat(struct provider *p, const struct chat_request *r,
     return s;
 }
 
+enum status provider_prompt(struct provider *p, const struct chat_request *r, struct buf *text,
+                            struct tokens *ids, struct err *err)
+{
+    enum status s = check(r, err);
+    if (s == OK && !p->ops->prompt)
+        s = err_set(err, EUNSUPPORTED, "%s: cannot tell the tokens of a prompt", p->ops->name);
+    return s == OK ? p->ops->prompt(p, r, text, ids, err) : s;
+}
+
 void provider_free(struct provider *p)
 {
     if (p)

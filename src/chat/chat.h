@@ -117,6 +117,9 @@ struct provider_ops {
      */
     enum status (*chat)(struct provider *p, const struct chat_request *r,
                         const struct chat_sink *sink, struct err *err);
+    /* Optional: see provider_prompt. */
+    enum status (*prompt)(struct provider *p, const struct chat_request *r, struct buf *text,
+                          struct tokens *ids, struct err *err);
     void (*free)(struct provider *p);
 };
 
@@ -129,4 +132,8 @@ struct provider {
 /* Asks. EUSAGE when the request has not exactly one of messages, prompt and tokens. */
 NODISCARD enum status provider_chat(struct provider *p, const struct chat_request *r,
                                     const struct chat_sink *sink, struct err *err);
+/* What the request's prompt is, without asking: its text and its ids are appended to what is not
+ * NULL. EUNSUPPORTED where the provider cannot tell. */
+NODISCARD enum status provider_prompt(struct provider *p, const struct chat_request *r,
+                                      struct buf *text, struct tokens *ids, struct err *err);
 void provider_free(struct provider *p); /* NULL is allowed */

@@ -1,4 +1,6 @@
-/* POST /v1/completions and /v1/embeddings, GET /v1/models. */
+/* POST /v1/completions and /v1/embeddings, GET /v1/models (which Anthropic's API has too: its
+ * clients are known by their anthropic-version header). */
+#include "server/anthropic.h"
 #include "server/app.h"
 #include "server/openai.h"
 #include <math.h>
@@ -501,6 +503,8 @@ enum status openai_models(struct http_request *q, struct reply *reply, struct er
 {
     struct buf out;
     struct jsonw w;
+    if (http_header(q, "anthropic-version").p)
+        return anthropic_models(q, reply, err);
     buf_init(&out, BODY_MAX);
     jsonw_init(&w, &out, 0);
     jsonw_obj(&w);
@@ -524,6 +528,8 @@ enum status openai_model(struct http_request *q, struct reply *reply, struct err
     struct buf out;
     struct jsonw w;
     struct str name = http_param(q, "model");
+    if (http_header(q, "anthropic-version").p)
+        return anthropic_model(q, reply, err);
     enum status s = store_find(server_app(q->server)->store, name, &m, err);
     if (s != OK)
         return s;
