@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mem.h"
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -483,6 +484,82 @@ enum status hub_embed(struct lease *lease, struct str text, bool truncate, struc
     if (s == OK)
         *n_tokens = (int64_t)ids.n;
     tokens_free(&ids);
+    return s;
+}
+
+static double pair_score(const struct encoder_out *o)
+{
+    double sum = 0, last = (double)o->v[o->cols - 1];
+    if (o->cols == 1)
+        return 1 / (1 + exp(-last));
+    for (int64_t i = 0; i < o->cols; i++)
+        sum += exp((double)o->v[i] - last);
+    return 1 / sum;
+}
+
+/* The pair's ids, cut before the last special token. */
+static enum status pair_ids(struct loaded_model *l, struct str a, struct str b, struct tokens *ids,
+                            struct tokens *types, struct err *err)
+{
+    size_t most = (size_t)encoder_max_tokens(l->model);
+    enum status s = tokenizer_encode_pair(model_tokenizer(l->model), a, b, ids, types, err);
+    if (s == OK && ids->n > most) {
+        ids->id[most - 1] = ids->id[ids->n - 1];
+        types->id[most - 1] = types->id[types->n - 1];
+        ids->n = types->n = most;
+    }
+    return s;
+}
+
+static enum status rank_cosine(struct lease *lease, struct str query, struct str document,
+                               double *score, int64_t *n_tokens, struct err *err)
+{
+    struct buf a, b;
+    double ab = 0, aa = 0, bb = 0;
+    int64_t n = 0;
+    buf_init(&a, 1 << 20);
+    buf_init(&b, 1 << 20);
+    enum status s = hub_embed(lease, query, true, &a, n_tokens, err);
+    if (s == OK)
+        s = hub_embed(lease, document, true, &b, &n, err);
+    for (size_t i = 0; s == OK && i + sizeof(float) <= a.n; i += sizeof(float)) {
+        float x, y;
+        memcpy(&x, a.p + i, sizeof x);
+        memcpy(&y, b.p + i, sizeof y);
+        ab += (double)x * (double)y;
+        aa += (double)x * (double)x;
+        bb += (double)y * (double)y;
+    }
+    *score = aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+    *n_tokens += n;
+    buf_release(&a);
+    buf_release(&b);
+    return s;
+}
+
+enum status hub_rank(struct lease *lease, struct str query, struct str document, double *score,
+                     int64_t *n_tokens, struct err *err)
+{
+    struct loaded_model *l = lease->loaded;
+    struct tokens ids = {0}, types = {0};
+    struct encoder_out out = {0};
+    if (l->provider)
+        return err_set(err, EUSAGE, "\"%s\" does not support ranking", l->entry->name.model);
+    if (encoder_head(l->model) != HEAD_SEQUENCE)
+        return rank_cosine(lease, query, document, score, n_tokens, err);
+    enum status s = pair_ids(l, query, document, &ids, &types, err);
+    if (s == OK) {
+        pthread_mutex_lock(&l->encoding);
+        s = encoder_run(l->model, l->pool, ids.id, types.id, ids.n, HEAD_SEQUENCE, false, &out,
+                        err);
+        pthread_mutex_unlock(&l->encoding);
+    }
+    if (s == OK)
+        *score = pair_score(&out);
+    *n_tokens = (int64_t)ids.n;
+    encoder_out_release(&out);
+    tokens_free(&ids);
+    tokens_free(&types);
     return s;
 }
 

@@ -49,6 +49,12 @@ void hub_release(struct lease *l);
 NODISCARD enum status hub_embed(struct lease *l, struct str text, bool truncate, struct buf *floats,
                                 int64_t *n_tokens, struct err *err);
 
+/* How well a document answers a query: a cross-encoder's score of the pair (one label: its logit
+ * through the logistic function; more: the probability of the last one), else the cosine of the two
+ * embeddings. The document's end is cut when the pair is too long. */
+NODISCARD enum status hub_rank(struct lease *l, struct str query, struct str document,
+                               double *score, int64_t *n_tokens, struct err *err);
+
 /* ENOTFOUND when it is not loaded. Running requests end first. */
 NODISCARD enum status hub_unload(struct hub *h, struct str name, struct err *err);
 /* A pinned model never leaves to make room. ENOTFOUND when it is not loaded. */
