@@ -397,7 +397,7 @@ enum status anthropic_models(struct http_request *q, struct reply *reply, struct
     jsonw_obj(&l.w);
     jsonw_key(&l.w, "data");
     jsonw_arr(&l.w);
-    enum status s = store_each(server_app(q->server)->store, list_model, &l, err);
+    enum status s = store_each(app_of(q)->store, list_model, &l, err);
     jsonw_end(&l.w);
     jsonw_kbool(&l.w, "has_more", false);
     write_id(&l.w, "first_id", &l.first);
@@ -419,7 +419,7 @@ enum status anthropic_model(struct http_request *q, struct reply *reply, struct 
     struct buf out;
     struct jsonw w;
     struct str name = http_param(q, "model");
-    enum status s = store_find(server_app(q->server)->store, name, &m, err);
+    enum status s = store_find(app_of(q)->store, name, &m, err);
     if (s != OK)
         return s;
     buf_init(&out, 1 << 16);

@@ -317,8 +317,7 @@ enum status anthropic_read(struct ask *a, bool counting, struct err *err)
     if (s == OK && (!json_is_array(messages) || json_array_size(messages) == 0))
         s = err_set(err, EUSAGE, "messages: expected a list of at least one message");
     if (s == OK)
-        s = ask_open(a, server_app(a->q->server)->hub, model, 0, KEEP_DEFAULT, &openai_defaults,
-                     err);
+        s = ask_open(a, app_of(a->q)->hub, model, 0, KEEP_DEFAULT, &openai_defaults, err);
     if (s == OK && !a->lease.provider)
         s = err_set(err, EUSAGE, "model '%.*s' does not support chat", STR_ARG(model));
     if (s == OK)

@@ -1,4 +1,4 @@
-/* What the handlers work with. */
+/* What the handlers work with: http_request.app. */
 #pragma once
 #include "server/http.h"
 #include "server/hub.h"
@@ -8,5 +8,7 @@ struct app {
     struct hub *hub;
 };
 
-/* The app that the server was made for. */
-struct app *server_app(const struct server *s);
+static inline struct app *app_of(const struct http_request *q)
+{
+    return q->app;
+}

@@ -166,7 +166,7 @@ static enum status open_common(struct ask *a, struct http_request *q, bool *stre
     if (s == OK)
         s = read_num_ctx(a->body, &n_ctx, err);
     if (s == OK)
-        s = ask_open(a, server_app(q->server)->hub, model, n_ctx, keep, NULL, err);
+        s = ask_open(a, app_of(q)->hub, model, n_ctx, keep, NULL, err);
     if (s == OK)
         s = ask_options(a, json_object_get(a->body, "options"), err);
     if (s == OK)

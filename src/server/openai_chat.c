@@ -187,7 +187,7 @@ static enum status read_request(struct ask *a, struct stream *st, struct err *er
     if (s == OK)
         s = json_get_int(json_object_get(a->body, "options"), "num_ctx", &n_ctx, 0, err);
     if (s == OK)
-        s = ask_open(a, server_app(a->q->server)->hub, model, n_ctx, keep, &openai_defaults, err);
+        s = ask_open(a, app_of(a->q)->hub, model, n_ctx, keep, &openai_defaults, err);
     if (s == OK && !a->lease.provider)
         s = err_set(err, EUSAGE, "model '%.*s' does not support chat", STR_ARG(model));
     if (s == OK)

@@ -121,8 +121,7 @@ static enum status read_request(struct stream *st, struct chat_request **request
     if (s == OK)
         s = openai_format(json_object_get(a->body, "response_format"), err);
     if (s == OK)
-        s = ask_open(a, server_app(a->q->server)->hub, model, 0, KEEP_DEFAULT, &openai_defaults,
-                     err);
+        s = ask_open(a, app_of(a->q)->hub, model, 0, KEEP_DEFAULT, &openai_defaults, err);
     if (s == OK && !a->lease.provider)
         s = err_set(err, EUSAGE, "model '%.*s' does not support completions", STR_ARG(model));
     if (s != OK)
@@ -440,7 +439,7 @@ static enum status embeddings(struct ask *a, struct buf *out, struct err *err)
         s = err_set(err, EUSAGE, "input: expected a text, token ids, or a list of 1 to %d of these",
                     MAX_INPUTS);
     if (s == OK)
-        s = ask_open(a, server_app(a->q->server)->hub, model, 0, KEEP_DEFAULT, NULL, err);
+        s = ask_open(a, app_of(a->q)->hub, model, 0, KEEP_DEFAULT, NULL, err);
     if (s != OK)
         return s;
     jsonw_init(&w, out, 0);
@@ -511,7 +510,7 @@ enum status openai_models(struct http_request *q, struct reply *reply, struct er
     jsonw_kstr(&w, "object", STR("list"));
     jsonw_key(&w, "data");
     jsonw_arr(&w);
-    enum status s = store_each(server_app(q->server)->store, list_model, &w, err);
+    enum status s = store_each(app_of(q)->store, list_model, &w, err);
     jsonw_end(&w);
     jsonw_end(&w);
     if (s == OK)
@@ -530,7 +529,7 @@ enum status openai_model(struct http_request *q, struct reply *reply, struct err
     struct str name = http_param(q, "model");
     if (http_header(q, "anthropic-version").p)
         return anthropic_model(q, reply, err);
-    enum status s = store_find(server_app(q->server)->store, name, &m, err);
+    enum status s = store_find(app_of(q)->store, name, &m, err);
     if (s != OK)
         return s;
     buf_init(&out, 1 << 16);

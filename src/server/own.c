@@ -23,7 +23,7 @@ static void count_loaded(void *ctx, const struct hub_model *m)
 
 static enum status open_model(struct ask *a, const struct http_request *q, struct err *err)
 {
-    struct hub *hub = server_app(q->server)->hub;
+    struct hub *hub = app_of(q)->hub;
     struct str model;
     struct only only = {0};
     enum status s = ask_init(a, q, err);
