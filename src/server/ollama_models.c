@@ -172,7 +172,8 @@ static void write_texts(struct jsonw *w, const struct store_model *m, const stru
     }
 }
 
-static enum status show(struct jsonw *w, const struct store_model *m, bool verbose, struct err *err)
+static enum status write_show(struct jsonw *w, const struct store_model *m, bool verbose,
+                              struct err *err)
 {
     struct info *info;
     char modified[40];
@@ -220,7 +221,7 @@ enum status ollama_show(struct http_request *q, struct reply *reply, struct err 
     if (s == OK)
         s = store_find(app_of(q)->store, name, &m, err);
     if (s == OK)
-        s = show(&w, m, verbose, err);
+        s = write_show(&w, m, verbose, err);
     store_model_free(m);
     json_decref(body);
     return send_json(reply, &out, s, err);
