@@ -17,6 +17,8 @@ enum status cmd_imatrix(const struct options *o, struct err *err);
 enum status cmd_perplexity(const struct options *o, struct err *err);
 enum status cmd_synth(const struct options *o, struct err *err);
 enum status cmd_bench(const struct options *o, struct err *err);
+enum status cmd_serve(const struct options *o, struct err *err);
+enum status cmd_key(const struct options *o, struct err *err);
 enum status cmd_doctor(const struct options *o, struct err *err);
 enum status cmd_completion(const struct options *o, struct err *err);
 enum status cmd_docs(const struct options *o, struct err *err);

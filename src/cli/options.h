@@ -43,6 +43,10 @@ struct options {
     /* bench */
     int64_t n_prompt, n_gen, repeat, depth;
     const char *shape, *batch, *rows, *thread_sweep;
+    /* serve, key */
+    const char *host, *keys, *origins, *tls_cert, *tls_key, *log, *scope;
+    int64_t port, drain, rpm, concurrent;
+    bool no_auth;
     bool help;
     /* what is left */
     char **args;
@@ -78,6 +82,8 @@ enum command_id {
     CMD_PERPLEXITY,
     CMD_SYNTH,
     CMD_BENCH,
+    CMD_SERVE,
+    CMD_KEY,
     CMD_DOCTOR,
     CMD_COMPLETION,
     CMD_DOCS,

@@ -6,37 +6,10 @@
 #include "base/jsonw.h"
 #include "server/anthropic_int.h"
 #include "server/app.h"
+#include "server/dialect.h"
 #include <stdio.h>
 
 enum { BODY_MAX = 64 << 20 };
-
-static const char *error_type(int http_status)
-{
-    return http_status == 401   ? "authentication_error"
-           : http_status == 403 ? "permission_error"
-           : http_status == 404 ? "not_found_error"
-           : http_status == 413 ? "request_too_large"
-           : http_status == 429 ? "rate_limit_error"
-           : http_status == 503 ? "overloaded_error"
-           : http_status >= 500 ? "api_error"
-                                : "invalid_request_error";
-}
-
-void anthropic_error(struct buf *out, int http_status, const struct err *e,
-                     const struct http_request *q)
-{
-    struct jsonw w;
-    jsonw_init(&w, out, 0);
-    jsonw_obj(&w);
-    jsonw_kstr(&w, "type", STR("error"));
-    jsonw_key(&w, "error");
-    jsonw_obj(&w);
-    jsonw_kstr(&w, "type", str_from(error_type(http_status)));
-    jsonw_kstr(&w, "message", str_from(e->msg));
-    jsonw_end(&w);
-    jsonw_kstr(&w, "request_id", q->id);
-    jsonw_end(&w);
-}
 
 /* ---- the answer ---- */
 
@@ -278,7 +251,7 @@ static enum status send_whole(struct stream *st, struct err *err)
 static void stream_error(struct stream *st, const struct err *e)
 {
     buf_clear(&st->out);
-    anthropic_error(&st->out, status_http(e->code), e, st->a->q);
+    dialects[DIALECT_ANTHROPIC].error(&st->out, status_http(e->code), e, st->a->q);
     reply_sse(st->reply, "error", buf_str(&st->out));
 }
 

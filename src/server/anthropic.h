@@ -2,7 +2,6 @@
 #pragma once
 #include "server/http.h"
 
-error_fn anthropic_error;
 handler_fn anthropic_messages, anthropic_count_tokens;
 /* GET /v1/models and /v1/models/{model} for a client that sends anthropic-version. */
 handler_fn anthropic_models, anthropic_model;

@@ -17,12 +17,13 @@ enum scope { SCOPE_NONE = 0, SCOPE_INFER = 1, SCOPE_READ = 2, SCOPE_MODELS = 4, 
 /* Borrowed for the time of the handler. */
 struct http_request {
     struct server *server;
-    struct str method, path;
-    struct str id; /* X-Request-Id: the client's when it is harmless, else ours */
-    struct str peer;
-    struct str key_name; /* of the API key, or empty */
+    void *app;               /* server_options.app: what the handlers work with */
+    struct str method, path; /* the path as it was sent, without the query */
+    struct str id;           /* X-Request-Id: the client's when it is harmless, else ours */
+    struct str peer;         /* address, without port */
+    struct str key_name;     /* of the API key, or empty */
     unsigned scopes;
-    struct str body;
+    struct str body; /* empty where the route reads it as a stream */
     /* Non-zero once the client has left or the server stops: hand it to chat_request.cancel. */
     const atomic_int *gone;
     int64_t start_ns;
@@ -32,24 +33,41 @@ struct str http_header(const struct http_request *q, const char *name); /* .p NU
 struct str http_query(const struct http_request *q, const char *name);  /* decoded; the same */
 /* What stood for {name} in the route's path, decoded. {name...} matches slashes too. */
 struct str http_param(const struct http_request *q, const char *name);
-/* The body as a JSON object. EUSAGE "missing request body", or naming where it is wrong. */
+/* The body as a JSON object, which the caller releases. EUSAGE "missing request body", or naming
+ * where it is wrong. */
 NODISCARD enum status http_json(const struct http_request *q, json_t **out, struct err *err);
+/* Routes with ROUTE_BODY_STREAM: the next bytes of the body, up to n; *got 0 at its end. Blocks.
+ * ECANCEL: the client left in the middle of it. */
+NODISCARD enum status http_body_read(const struct http_request *q, void *out, size_t n, size_t *got,
+                                     struct err *err);
+/* What the client declared, or -1. */
+int64_t http_content_length(const struct http_request *q);
 
 /* Before the answer begins. Values with control characters are dropped. */
 void reply_header(struct reply *r, const char *name, struct str value);
 /* The whole answer. */
 void reply_send(struct reply *r, int status, const char *content_type, struct str body);
 void reply_json(struct reply *r, int status, struct buf *body); /* application/json */
+/* An error in the form of the route's dialect, where the HTTP status is not the one that belongs to
+ * e->code. */
+void reply_error(struct reply *r, int http_status, const struct err *e);
 /* A stream: blocks while the client reads slower than we write (the buffer has a ceiling).
  * Non-zero: the client has left, and what follows is dropped. */
 void reply_start(struct reply *r, int status, const char *content_type);
 int reply_write(struct reply *r, struct str piece);
-bool reply_started(const struct reply *r);
+bool reply_started(const struct reply *r); /* an answer was sent, or a stream has begun */
 /* Server-sent events: "event: name\ndata: ...\n\n"; event NULL: data alone. Starts the stream. */
 int reply_sse(struct reply *r, const char *event, struct str data);
 int reply_line(struct reply *r, struct str json); /* one line of NDJSON; starts the stream */
 
-/* OK, or what went wrong before an answer began: the dialect's error writer tells it. */
+/* Facts about what the handler did, for metrics, the access log and spans; each may be told once
+ * it is known. The model's name is copied. */
+void reply_note_model(struct reply *r, struct str model);
+void reply_note_tokens(struct reply *r, int64_t prompt, int64_t answer);
+
+/* OK, or what went wrong before an answer began: the dialect's error writer tells it. After a
+ * stream began, the handler tells its client in the dialect's way and returns OK; an error returned
+ * then breaks the connection off, so that the client notices that something is missing. */
 typedef enum status handler_fn(struct http_request *q, struct reply *r, struct err *err);
 /* How a dialect words an error: the body, for a status that HTTP has or would have had. */
 typedef void error_fn(struct buf *out, int http_status, const struct err *e,

@@ -10,22 +10,11 @@
 #include "base/jsonw.h"
 #include "server/app.h"
 #include "server/ask.h"
+#include "server/dialect.h"
 #include <math.h>
 #include <stdlib.h>
 
 enum { LINE_MAX_BYTES = 64 << 20 };
-
-void ollama_error(struct buf *out, int http_status, const struct err *e,
-                  const struct http_request *q)
-{
-    struct jsonw w;
-    (void)http_status;
-    (void)q;
-    jsonw_init(&w, out, 0);
-    jsonw_obj(&w);
-    jsonw_kstr(&w, "error", str_from(e->msg));
-    jsonw_end(&w);
-}
 
 /* ---- fields that both have ---- */
 
@@ -382,7 +371,7 @@ static int on_event(void *ctx, const struct chat_event *ev)
     case CHAT_ERROR:
         if (reply_started(st->reply)) {
             buf_init(&body, 4096);
-            ollama_error(&body, 500, ev->error, st->a->q);
+            dialects[DIALECT_OLLAMA].error(&body, status_http(ev->error->code), ev->error, st->a->q);
             reply_line(st->reply, buf_str(&body));
             buf_release(&body);
         }

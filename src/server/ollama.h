@@ -2,8 +2,6 @@
 #pragma once
 #include "server/http.h"
 
-error_fn ollama_error;
-
 handler_fn ollama_generate, ollama_chat;
 handler_fn ollama_embed, ollama_embeddings;
 handler_fn ollama_tags, ollama_ps, ollama_show, ollama_version;

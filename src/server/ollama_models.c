@@ -4,6 +4,7 @@
 #include "base/jsonw.h"
 #include "server/app.h"
 #include "server/ask.h"
+#include "server/dialect.h"
 #include "server/ollama.h"
 #include "server/openai.h"
 #include "store/create.h"
@@ -454,7 +455,7 @@ static enum status end_work(const struct http_request *q, struct reply *reply, b
         return s;
     buf_init(&line, 4096);
     if (s != OK)
-        ollama_error(&line, status_http(s), err, q);
+        dialects[DIALECT_OLLAMA].error(&line, status_http(s), err, q);
     else
         buf_adds(&line, "{\"status\":\"success\"}");
     if (stream)

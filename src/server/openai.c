@@ -1,64 +1,15 @@
 #include "server/openai.h"
+#include "server/dialect.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- errors ---- */
-
-const char *openai_error_type(int http_status)
-{
-    return http_status == 401   ? "authentication_error"
-           : http_status == 403 ? "permission_error"
-           : http_status == 404 ? "not_found_error"
-           : http_status == 429 ? "rate_limit_error"
-           : http_status == 501 ? "not_supported_error"
-           : http_status == 503 ? "overloaded_error"
-           : http_status >= 500 ? "api_error"
-                                : "invalid_request_error";
-}
-
-const char *openai_error_code(const struct err *e)
-{
-    return e->code == ECONTEXT    ? "context_length_exceeded"
-           : e->code == ENOTFOUND ? "model_not_found"
-                                  : NULL;
-}
-
-static void write_error(struct buf *out, int http_status, const struct err *e)
-{
-    struct jsonw w;
-    const char *code = openai_error_code(e);
-    jsonw_init(&w, out, 0);
-    jsonw_obj(&w);
-    jsonw_key(&w, "error");
-    jsonw_obj(&w);
-    jsonw_kstr(&w, "message", str_from(e->msg));
-    jsonw_kstr(&w, "type", str_from(openai_error_type(http_status)));
-    jsonw_key(&w, "param");
-    jsonw_null(&w);
-    jsonw_key(&w, "code");
-    if (code)
-        jsonw_str(&w, str_from(code));
-    else
-        jsonw_null(&w);
-    jsonw_end(&w);
-    jsonw_end(&w);
-}
-
-void openai_error(struct buf *out, int http_status, const struct err *e,
-                  const struct http_request *q)
-{
-    (void)q;
-    write_error(out, http_status, e);
-}
-
 void openai_stream_error(struct reply *r, const struct err *e, const struct http_request *q)
 {
     struct buf out;
-    (void)q;
     buf_init(&out, 4096);
-    write_error(&out, status_http(e->code), e);
+    dialects[DIALECT_OPENAI].error(&out, status_http(e->code), e, q);
     reply_sse(r, NULL, buf_str(&out));
     buf_release(&out);
 }

@@ -5,14 +5,8 @@
 #include "base/jsonw.h"
 #include "server/ask.h"
 
-error_fn openai_error;
-
 handler_fn openai_chat, openai_completions, openai_embeddings, openai_models, openai_model;
 
-/* OpenAI's words for a status: "invalid_request_error", and code ("context_length_exceeded",
- * "model_not_found" ...) or NULL. */
-const char *openai_error_type(int http_status);
-const char *openai_error_code(const struct err *e);
 /* {"error": {...}} as one event's data, in the middle of a stream. */
 void openai_stream_error(struct reply *r, const struct err *e, const struct http_request *q);
 

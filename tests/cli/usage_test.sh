@@ -4,7 +4,7 @@ set -u
 . "$(dirname "$0")/support.bash"
 
 commands="run generate logits tokenize detokenize template classify embed inspect quantize imatrix
-    perplexity synth bench
+    perplexity synth bench serve key
     doctor completion docs help version"
 
 rc 2 "$hearth"

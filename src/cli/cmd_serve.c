@@ -1,0 +1,157 @@
+/* hearth serve: the HTTP server, until a signal ends it. */
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "server/server.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { DRAIN_SECONDS = 30, GRACE_SECONDS = 5, MAX_PEM = 1 << 20, MAX_ORIGINS = 64 };
+
+/* What lives as long as the server. */
+struct serving {
+    struct auth *auth;
+    struct buf cert, key, origins;
+    const char *origin[MAX_ORIGINS];
+    size_t n_origins;
+};
+
+static void release(struct serving *v)
+{
+    auth_free(v->auth);
+    buf_release(&v->cert);
+    buf_release(&v->key);
+    buf_release(&v->origins);
+}
+
+/* Splits "a,b" in place. */
+static enum status read_origins(struct serving *v, const char *text, struct err *err)
+{
+    if (!text)
+        return OK;
+    buf_adds(&v->origins, text);
+    enum status s = buf_check(&v->origins, "--origins", err);
+    for (char *p = v->origins.p; s == OK && p && *p;) {
+        char *comma = strchr(p, ',');
+        if (comma)
+            *comma = 0;
+        if (v->n_origins == MAX_ORIGINS)
+            return err_set(err, EUSAGE, "--origins: more than %d", MAX_ORIGINS);
+        if (*p)
+            v->origin[v->n_origins++] = p;
+        p = comma ? comma + 1 : NULL;
+    }
+    return s;
+}
+
+static enum status read_tls(struct serving *v, const struct options *o, struct err *err)
+{
+    if (!o->tls_cert && !o->tls_key)
+        return OK;
+    if (!o->tls_cert || !o->tls_key)
+        return err_set(err, EUSAGE, "--tls-cert and --tls-key: expected both or none");
+    enum status s = file_read(o->tls_cert, &v->cert, err);
+    return s == OK ? file_read(o->tls_key, &v->key, err) : s;
+}
+
+static enum status read_keys(struct serving *v, const struct options *o, struct err *err)
+{
+    if (o->no_auth)
+        return o->keys ? err_set(err, EUSAGE, "--no-auth and --keys: expected one of them") : OK;
+    char *path = o->keys ? NULL : hearth_home("keys.json");
+    if (!path && !o->keys)
+        return err_set(err, ENOMEMORY, "serve: no home for keys.json");
+    enum status s = auth_new(&v->auth, o->keys ? o->keys : path, err);
+    free(path);
+    return s;
+}
+
+static enum status log_form(const char *name, enum access_form *form, struct err *err)
+{
+    static const char *const names[] = {
+        [ACCESS_OFF] = "off", [ACCESS_TEXT] = "text", [ACCESS_JSON] = "json"};
+    *form = ACCESS_TEXT;
+    for (int i = 0; name && i < 3; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *form = (enum access_form)i;
+            return OK;
+        }
+    return name ? err_set(err, EUSAGE, "--log: '%s', expected text, json or off", name) : OK;
+}
+
+static enum status prepare(struct serving *v, const struct options *o, struct server_options *so,
+                           struct err *err)
+{
+    enum status s = log_form(o->log, &so->log, err);
+    if (s == OK)
+        s = read_origins(v, o->origins ? o->origins : getenv("OLLAMA_ORIGINS"), err);
+    if (s == OK)
+        s = read_tls(v, o, err);
+    if (s == OK)
+        s = read_keys(v, o, err);
+    if (s == OK)
+        s = listen_open(&so->listener, o->host ? o->host : getenv("OLLAMA_HOST"),
+                        o->port == INT64_MIN ? -1 : (int)o->port, v->cert.n > 0, err);
+    if (s != OK)
+        return s;
+    so->routes = own_routes;
+    so->n_routes = n_own_routes;
+    so->auth = v->auth;
+    so->origins = v->origin;
+    so->n_origins = v->n_origins;
+    so->tls_cert = v->cert.n ? v->cert.p : NULL;
+    so->tls_key = v->key.n ? v->key.p : NULL;
+    if (!so->listener.loopback && !o->no_auth && !auth_required(v->auth)) {
+        s = err_set(err, EUSAGE,
+                    "%s can be reached by others and there is no API key: make one with 'hearth "
+                    "key add NAME', or say --no-auth",
+                    so->listener.url);
+        listen_close(&so->listener);
+    }
+    return s;
+}
+
+/* Waits for SIGTERM or SIGINT (blocked in every thread), then stops: a second one does not wait. */
+static void serve_until_signal(struct server *server, const sigset_t *signals, int64_t drain_s)
+{
+    int sig;
+    sigwait(signals, &sig);
+    fprintf(stderr, "hearth: stopping, %lld s for requests that run\n", (long long)drain_s);
+    /* the default again: the next signal ends the process */
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    int left = server_stop(server, drain_s * 1000000000, (int64_t)GRACE_SECONDS * 1000000000);
+    if (left) {
+        fprintf(stderr, "hearth: %d requests did not end\n", left);
+        _exit(1);
+    }
+    server_free(server);
+}
+
+enum status cmd_serve(const struct options *o, struct err *err)
+{
+    struct serving v = {0};
+    struct server_options so = {0};
+    struct server *server = NULL;
+    sigset_t signals;
+    buf_init(&v.cert, MAX_PEM);
+    buf_init(&v.key, MAX_PEM);
+    buf_init(&v.origins, 1 << 16);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    enum status s = prepare(&v, o, &so, err);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (s == OK)
+        s = server_new(&server, &so, err);
+    if (s == OK) {
+        fprintf(stderr, "hearth: listening on %s\n", server_url(server));
+        serve_until_signal(server, &signals, o->drain == INT64_MIN ? DRAIN_SECONDS : o->drain);
+    }
+    release(&v);
+    return s;
+}
