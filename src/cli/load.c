@@ -1,32 +1,16 @@
 #include "cli/load.h"
+#ifndef HEARTH_ENGINE_ONLY
+#include "cli/entry.h"
+#endif
 #include "cli/fit.h"
 #include "cli/progress.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include <math.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-
-char *hearth_home(const char *rest)
-{
-    const char *home = getenv("HEARTH_HOME"), *user = getenv("HOME");
-    struct buf path;
-    buf_init(&path, 4096);
-    if (home && *home) {
-        buf_adds(&path, home);
-    } else {
-        const struct passwd *pw = user && *user ? NULL : getpwuid(getuid());
-        buf_printf(&path, "%s/.hearth", pw ? pw->pw_dir : user && *user ? user : "/");
-    }
-    if (*rest)
-        buf_printf(&path, "/%s", rest);
-    if (path.failed)
-        buf_release(&path);
-    return path.p;
-}
 
 /* The folder of the running program, for a model that lies beside it. */
 static bool program_folder(struct buf *out)
@@ -41,8 +25,35 @@ static bool program_folder(struct buf *out)
     return true;
 }
 
+char *shipped_model(const char *name, struct buf *looked)
+{
+    /* beside the program: the build folder in a source tree, then bin/ of an installation */
+    static const char *const beside[] = {"../models", "../share/hearth/models", "models"};
+    char *path = NULL;
+    struct buf at;
+    buf_init(&at, 4096);
+    for (size_t i = 0; i < sizeof beside / sizeof *beside && !path; i++) {
+        buf_clear(&at);
+        if (program_folder(&at))
+            buf_printf(&at, "/%s", beside[i]);
+        if (looked)
+            buf_printf(looked, "%s%s", looked->n ? ", " : "", at.p ? at.p : "");
+        buf_printf(&at, "/%s.gguf", name);
+        if (!at.failed && file_exists(at.p))
+            path = mem_dup(at.p, at.n);
+    }
+    buf_release(&at);
+    return path;
+}
+
 enum status model_resolve(const char *name, char **path, struct err *err)
 {
+#ifndef HEARTH_ENGINE_ONLY
+    struct store_model *entry;
+    enum status s = model_find(name, path, &entry, err);
+    store_model_free(entry);
+    return s;
+#else
     *path = NULL;
     if (file_exists(name)) {
         *path = mem_dup(name, strlen(name));
@@ -50,23 +61,13 @@ enum status model_resolve(const char *name, char **path, struct err *err)
     }
     if (strchr(name, '/') || strstr(name, ".gguf"))
         return err_set(err, ENOTFOUND, "model '%s': no such file or folder", name);
-    /* beside the program: the build folder in a source tree, then bin/ of an installation */
-    static const char *const beside[] = {"../models", "../share/hearth/models", "models"};
     struct buf at, looked;
     buf_init(&at, 4096);
-    buf_init(&looked, 4096);
+    buf_init(&looked, 1 << 16);
     char *home = hearth_home("models");
-    for (int i = -1; i < (int)(sizeof beside / sizeof *beside) && !*path; i++) {
-        buf_clear(&at);
-        if (i < 0)
-            buf_adds(&at, home ? home : "");
-        else if (program_folder(&at))
-            buf_printf(&at, "/%s", beside[i]);
-        buf_printf(&looked, "%s%s", i < 0 ? "" : ", ", at.p ? at.p : "");
-        buf_printf(&at, "/%s.gguf", name);
-        if (!at.failed && file_exists(at.p))
-            *path = mem_dup(at.p, at.n);
-    }
+    buf_adds(&looked, home ? home : "");
+    buf_printf(&at, "%s/%s.gguf", home ? home : "", name);
+    *path = !at.failed && file_exists(at.p) ? mem_dup(at.p, at.n) : shipped_model(name, &looked);
     enum status s = OK;
     if (!*path)
         s = err_set(err, ENOTFOUND, "model '%s': no such file or folder, and no %s.gguf in %s",
@@ -75,6 +76,7 @@ enum status model_resolve(const char *name, char **path, struct err *err)
     buf_release(&at);
     buf_release(&looked);
     return s;
+#endif
 }
 
 static enum status kv_type_from(const struct options *o, enum kv_type *out, struct err *err)
@@ -106,7 +108,11 @@ static enum status open_model(struct loaded *l, const struct options *o, bool vo
             return err_set(err, EUSAGE, "--quantize: '%s', expected a type such as q8_0",
                            o->quantize);
     }
+#ifndef HEARTH_ENGINE_ONLY
+    enum status s = model_find(o->args[0], &l->path, &l->entry, err);
+#else
     enum status s = model_resolve(o->args[0], &l->path, err);
+#endif
     if (s != OK)
         return s;
     if (o->quantize && !file_is_dir(l->path))
@@ -122,15 +128,40 @@ static enum status open_model(struct loaded *l, const struct options *o, bool vo
     return s;
 }
 
+#ifndef HEARTH_ENGINE_ONLY
+/* The adapters that the store's entry brings, at full strength. */
+static enum status open_entry_loras(struct loaded *l, struct err *err)
+{
+    const struct store_model *e = l->entry;
+    enum status s = OK;
+    for (size_t i = 0; e && s == OK && i < e->n_adapters; i++) {
+        l->lora_scales[l->n_loras] = 1;
+        s = lora_open(&l->loras[l->n_loras], l->model, e->adapter_paths[i], err);
+        l->n_loras += s == OK;
+    }
+    return s;
+}
+#endif
+
 static enum status open_loras(struct loaded *l, const struct options *o, struct err *err)
 {
-    l->lora_scales = mem_array(o->lora.n, sizeof *l->lora_scales);
-    l->loras = mem_array(o->lora.n, sizeof *l->loras);
+    size_t n = o->lora.n;
+#ifndef HEARTH_ENGINE_ONLY
+    n += l->entry ? l->entry->n_adapters : 0;
+#endif
+    if (n == 0)
+        return OK;
+    l->lora_scales = mem_array(n, sizeof *l->lora_scales);
+    l->loras = mem_array(n, sizeof *l->loras);
     enum status s = l->lora_scales && l->loras ? OK : err_set(err, ENOMEMORY, "--lora: no memory");
+#ifndef HEARTH_ENGINE_ONLY
+    if (s == OK)
+        s = open_entry_loras(l, err);
+#endif
     for (size_t i = 0; s == OK && i < o->lora.n; i++) {
         const char *text = o->lora.v[i], *eq = file_exists(text) ? NULL : strrchr(text, '=');
         char *end = NULL, *path = mem_dup(text, eq ? (size_t)(eq - text) : strlen(text));
-        float *scale = &l->lora_scales[i];
+        float *scale = &l->lora_scales[l->n_loras];
         *scale = eq ? strtof(eq + 1, &end) : 1.0f;
         if (!path)
             s = err_set(err, ENOMEMORY, "--lora: no memory");
@@ -180,7 +211,7 @@ enum status load_model(struct loaded *l, const struct options *o, bool engine, s
     l->own_pool = true;
     if (s == OK)
         s = open_model(l, o, false, err);
-    if (s == OK && engine && o->lora.n)
+    if (s == OK && engine)
         s = open_loras(l, o, err);
     if (s == OK && engine)
         s = load_engine(l, o, err);
@@ -213,6 +244,9 @@ void unload(struct loaded *l)
     if (l->model)
         model_close(l->model);
     free(l->path);
+#ifndef HEARTH_ENGINE_ONLY
+    store_model_free(l->entry);
+#endif
     *l = (struct loaded){0};
 }
 

@@ -1,20 +1,25 @@
 /* From what the user wrote to an open model: names, options, progress. Shared by the commands. */
 #pragma once
+#include "base/home.h"
 #include "cli/options.h"
 #include "engine/engine.h"
 #include "engine/generate.h"
 
-/* The file or folder that MODEL means: a path that exists, or a name of the store. 'hearth-nano'
- * is looked for in $HEARTH_HOME/models, beside the program, and where it was installed. The caller
- * frees *path. ENOTFOUND telling where was looked. */
+/* The file or folder that MODEL means: a path that exists, or a name of the store (engine-only
+ * build: NAME.gguf in $HEARTH_HOME/models, or beside the program). The caller frees *path.
+ * ENOTFOUND telling where was looked. */
 NODISCARD enum status model_resolve(const char *name, char **path, struct err *err);
 
-/* $HEARTH_HOME or ~/.hearth, with "/rest" behind it; the caller frees. NULL: no memory, no home. */
-char *hearth_home(const char *rest);
+/* A model's file that came with the program: beside it, or where it was installed. The caller
+ * frees; NULL: not there. looked (may be NULL): the folders are appended. */
+char *shipped_model(const char *name, struct buf *looked);
+
+struct store_model;
 
 /* A model, with its engine if it is a decoder and `engine` is asked for, and its adapters. */
 struct loaded {
-    char *path; /* what MODEL meant */
+    char *path;                /* what MODEL meant */
+    struct store_model *entry; /* in the store; NULL: MODEL is a path */
     struct model *model;
     struct engine *engine;
     struct pool *pool; /* the engine's, or one of our own */

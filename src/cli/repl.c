@@ -133,7 +133,7 @@ static enum status slash_show(struct repl *r, char *arg, struct err *err)
         fprintf(stderr, "  system: %.*s\n", STR_ARG(c->m[0].content));
     if (strcmp(arg, "template") == 0) {
         struct str t =
-            s->o.chat_template ? buf_str(&s->template) : model_chat_template(s->l.model, NULL);
+            s->template.n ? buf_str(&s->template) : model_chat_template(s->l.model, NULL);
         fprintf(stderr, "%.*s\n", STR_ARG(t));
     } else if (!all && strcmp(arg, "info") && strcmp(arg, "parameters") && strcmp(arg, "system")) {
         return err_set(err, EUSAGE, "/show: '%s', expected info, parameters, system or template",

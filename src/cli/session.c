@@ -1,6 +1,12 @@
 #include "cli/session.h"
+#ifndef HEARTH_ENGINE_ONLY
+#include "base/json.h"
+#include "cli/entry.h"
+#include "store/info.h"
+#endif
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "chat/local.h"
 #include "cli/answer.h"
@@ -10,22 +16,93 @@
 
 enum { MAX_TEMPLATE = 16 << 20 };
 
+/* A list of the session's own, since /set makes it longer. */
+static bool own_list(struct option_list *l)
+{
+    const char **v = mem_array(l->n ? l->n : 1, sizeof *v);
+    for (size_t i = 0; v && i < l->n; i++)
+        v[i] = l->v[i];
+    l->v = v;
+    return v != NULL;
+}
+
+#ifndef HEARTH_ENGINE_ONLY
+/* Sampling and template as the store's entry has them, where the user is silent. */
+static enum status take_entry(struct session *s, const struct store_model *e, struct err *err)
+{
+    enum status st = entry_options(&s->o, e, &s->arena, err);
+    if (st != OK || s->o.chat_template || !e->template_text.p)
+        return st;
+    if (template_is_go(e->template_text)) {
+        log_info("the model's Go template is not used, but its file's Jinja one");
+        return OK;
+    }
+    buf_addstr(&s->template, e->template_text);
+    return buf_check(&s->template, "template", err);
+}
+
+/* The entry's system text and the messages that it begins with. */
+static enum status take_messages(struct session *s, const struct store_model *e, struct err *err)
+{
+    json_t *list = NULL;
+    enum status st = OK;
+    if (e->system.n && !s->o.system)
+        st = conversation_set_system(&s->chat, e->system, err);
+    if (st == OK && e->messages_json.p)
+        st = json_parse(&list, e->messages_json, "messages of the model", err);
+    for (size_t i = 0; st == OK && i < json_array_size(list); i++) {
+        struct str role, content;
+        const json_t *m = json_array_get(list, i);
+        st = json_get_str(m, "role", &role, err);
+        if (st == OK)
+            st = json_get_str(m, "content", &content, err);
+        if (st == OK && role.n && content.p)
+            st = conversation_add(&s->chat, role.p, content, err);
+    }
+    json_decref(list);
+    return st;
+}
+
+static enum status open_with_entry(struct session *s, const char *name, struct err *err)
+{
+    char *path;
+    struct store_model *entry;
+    enum status st = model_find(name, &path, &entry, err);
+    if (st == OK && entry)
+        st = take_entry(s, entry, err);
+    free(path);
+    store_model_free(entry);
+    return st;
+}
+#endif
+
 enum status session_open(struct session *s, const struct options *o, struct err *err)
 {
     int64_t start = clock_ns();
     *s = (struct session){.o = *o};
-    /* the lists are o's owner's; /set starts lists of its own */
+    arena_init(&s->arena, MAX_TEMPLATE);
     buf_init(&s->template, MAX_TEMPLATE);
-    enum status st = OK;
-    if (o->chat_template)
+    bool room = own_list(&s->o.stop);
+    room = own_list(&s->o.logit_bias) && room;
+    enum status st = room ? OK : err_set(err, ENOMEMORY, "no memory for a session");
+    if (st == OK && o->chat_template)
         st = file_read(o->chat_template, &s->template, err);
+#ifndef HEARTH_ENGINE_ONLY
     if (st == OK)
-        st = load_model(&s->l, o, true, err);
+        st = open_with_entry(s, o->args[0], err);
+#endif
     if (st == OK)
-        st = local_new(&s->provider, s->l.engine,
-                       o->chat_template ? buf_str(&s->template) : (struct str){NULL, 0}, err);
+        st = load_model(&s->l, &s->o, true, err);
+    if (st == OK)
+        st = local_new(
+            &s->provider, s->l.engine,
+            o->chat_template || s->template.n ? buf_str(&s->template) : (struct str){NULL, 0}, err);
     if (st == OK && o->system)
         st = conversation_set_system(&s->chat, str_from(o->system), err);
+#ifndef HEARTH_ENGINE_ONLY
+    if (st == OK && s->l.entry)
+        st = take_messages(s, s->l.entry, err);
+#endif
     s->load_s = clock_since(start);
     return st;
 }
@@ -36,6 +113,9 @@ void session_close(struct session *s)
     conversation_release(&s->chat);
     unload(&s->l);
     buf_release(&s->template);
+    arena_release(&s->arena);
+    free(s->o.stop.v);
+    free(s->o.logit_bias.v);
     for (size_t i = 0; i < s->n_kept; i++)
         free(s->kept[i]);
     free(s->kept);
@@ -144,7 +224,11 @@ enum status session_set(struct session *s, const char *name, const char *value, 
     st = generation_from(&check, &s->o, s->l.model, err);
     free((void *)(uintptr_t)check.stop);
     free((void *)(uintptr_t)check.sampler.bias);
-    if (st != OK)
+    if (st != OK) {
+        /* a list that has grown may have moved */
+        before.stop.v = s->o.stop.v;
+        before.logit_bias.v = s->o.logit_bias.v;
         s->o = before;
+    }
     return st;
 }

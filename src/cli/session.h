@@ -1,5 +1,6 @@
 /* A chat with one model: what `hearth run` holds, in a conversation or for a single answer. */
 #pragma once
+#include "base/arena.h"
 #include "cli/conversation.h"
 #include "cli/load.h"
 #include "cli/options.h"
@@ -9,7 +10,8 @@ struct session {
     struct options o; /* as given, then as /set changes it */
     struct provider *provider;
     struct conversation chat;
-    struct buf template; /* of --template */
+    struct buf template; /* of --template, or the store's entry; empty: the model's own */
+    struct arena arena;  /* what the entry put into o */
     double load_s;
     char **kept; /* values that /set put into o */
     size_t n_kept;

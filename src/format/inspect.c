@@ -99,6 +99,11 @@ static void json_value(struct jsonw *w, struct value v, size_t max_items)
     }
 }
 
+void inspect_write_value(struct jsonw *w, const struct gguf_kv *kv)
+{
+    json_value(w, kv_value(kv), SIZE_MAX);
+}
+
 /* ---- what both formats come down to ---- */
 
 struct listing {

@@ -17,3 +17,8 @@ NODISCARD enum status inspect_write(const char *path, bool json, struct buf *out
 /* With arrays of up to max_items written out (SIZE_MAX: all). */
 NODISCARD enum status inspect_write_items(const char *path, bool json, size_t max_items,
                                           struct buf *out, struct err *err);
+
+struct gguf_kv;
+struct jsonw;
+/* A metadata value as JSON, arrays in full. */
+void inspect_write_value(struct jsonw *w, const struct gguf_kv *kv);

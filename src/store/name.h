@@ -8,13 +8,15 @@
 #pragma once
 #include "base/buf.h"
 
-#define NAME_HOST "registry.ollama.ai"
+#define NAME_HOST      "registry.ollama.ai"
+#define NAME_NAMESPACE "library"
+#define NAME_TAG       "latest"
 
 struct model_name {
     char host[351], ns[81], model[81], tag[81];
 };
 
-/* EUSAGE telling which part is wrong. */
+/* https:// or http:// before it is passed over. EUSAGE telling which part is wrong. */
 NODISCARD enum status name_parse(struct model_name *out, struct str text, struct err *err);
 /* The shortest text that means it, with its tag: "llama3.2:1b", "hf.co/user/repo:Q4_K_M". */
 void name_short(const struct model_name *n, struct buf *out);

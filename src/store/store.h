@@ -3,9 +3,13 @@
  *   ROOT/manifests/<host>/<namespace>/<model>/<tag>   JSON, what layers a model has
  *   ROOT/blobs/sha256-<64 hex>                        the layers
  *
+ *   ROOT/NAME.gguf                                    a model without a manifest, read in place
+ *
  * ROOT is $HEARTH_MODELS or $HEARTH_HOME/models. An Ollama store ($OLLAMA_MODELS or
  * ~/.ollama/models) is read in place and never written. hearth-nano, which ships, is always there.
- * Names and digests come from strangers: both are checked before they become part of a path. */
+ * Names and digests come from strangers: both are checked before they become part of a path.
+ *
+ * A store is immutable once open; every function may be called from any thread. */
 #pragma once
 #include "base/buf.h"
 #include "store/name.h"
@@ -20,7 +24,8 @@ struct store_options {
 };
 NODISCARD enum status store_open(struct store **out, const struct store_options *o,
                                  struct err *err);
-void store_close(struct store *s);
+void store_close(struct store *s); /* NULL is allowed */
+const char *store_folder(const struct store *s); /* our root */
 
 enum layer_kind {
     LAYER_MODEL,
@@ -62,17 +67,19 @@ struct store_model {
     struct str messages_json; /* [{"role", "content"}]; .p NULL: none */
     const struct str *licenses;
     size_t n_licenses;
-    struct str config_json; /* Ollama's ConfigV2 */
+    struct str config_json, config_digest; /* Ollama's ConfigV2; .p NULL: none */
 };
-/* ENOTFOUND "model 'x' not found"; EFORMAT for a manifest that breaks its format. */
+/* ENOTFOUND "model 'x' not found"; EFORMAT for a manifest that breaks its format; EUNSUPPORTED for
+ * one without a GGUF on this machine (cloud models, Ollama's tensor by tensor ones). */
 NODISCARD enum status store_find(struct store *s, struct str name, struct store_model **out,
                                  struct err *err);
 void store_model_free(struct store_model *m);
 
-/* Every model, newest first; a broken manifest is skipped with a warning. A non-zero return of fn
- * ends the walk. */
+/* Every model that store_find finds, newest first; a broken manifest is skipped with a warning. A
+ * name that is ours and Ollama's is ours. A non-zero return of fn ends the walk. */
 NODISCARD enum status store_each(struct store *s, int (*fn)(void *ctx, const struct store_model *m),
                                  void *ctx, struct err *err);
+/* What Ollama's store or a file lends becomes ours, by reflink or hard link where that can be. */
 NODISCARD enum status store_copy(struct store *s, struct str from, struct str to, struct err *err);
 /* Removes the manifest, then blobs that no manifest names. EUSAGE for a read-only one. */
 NODISCARD enum status store_remove(struct store *s, struct str name, struct err *err);
@@ -96,13 +103,24 @@ NODISCARD enum status blob_write(struct blob_writer *w, const void *p, size_t n,
 NODISCARD enum status blob_commit(struct blob_writer *w, struct str expected, char *digest,
                                   struct err *err);
 void blob_abort(struct blob_writer *w);
-/* A file becomes a blob: by hard link or reflink where the file system can, else by copy. */
+/* A file becomes a blob: by reflink or hard link where the file system can, else by copy. Its bytes
+ * are never changed. digest (72 bytes) and size may be NULL. */
 NODISCARD enum status store_import_file(struct store *s, const char *path, char *digest,
                                         uint64_t *size, struct err *err);
 
-/* Checks that all layers are there, writes the manifest atomically, then removes the blobs that
- * only the manifest it replaces named. */
+/* Blobs that no manifest names yet are safe from other processes while a hold is held: whoever
+ * makes or pulls a model takes one before the first blob. Not for hours: what others remove in the
+ * meantime is left for store_prune. */
+struct store_hold;
+NODISCARD enum status store_hold_take(struct store *s, struct store_hold **out, struct err *err);
+void store_hold_release(struct store_hold *h); /* NULL is allowed */
+
+/* Checks that all layers are there, writes the manifest atomically, then releases the hold (in any
+ * case; NULL: it takes one itself) and removes the blobs that only the manifest it replaces named.
+ */
 NODISCARD enum status store_put_manifest(struct store *s, const struct model_name *name,
-                                         struct str manifest_json, struct err *err);
-/* Blobs that no manifest names and that are older than an hour. */
+                                         struct str manifest_json, struct store_hold *hold,
+                                         struct err *err);
+/* Blobs that no manifest names and that are older than an hour, and what killed processes left.
+ * EBUSY while somebody holds the store. */
 NODISCARD enum status store_prune(struct store *s, uint64_t *freed, struct err *err);
