@@ -51,6 +51,15 @@ NODISCARD enum status engine_seq_fork(struct engine *e, int seq, int64_t n, int 
 NODISCARD enum status engine_seq_shift(struct engine *e, int seq, int64_t keep, int64_t n,
                                        struct err *err);
 
+/* Room, in pages of KV_PAGE positions: free ones, those that appending n rows to a sequence takes
+ * from them, and those that freeing all of these sequences together would give back. */
+int64_t engine_free_pages(const struct engine *e);
+int64_t engine_seq_need(const struct engine *e, int seq, int64_t n);
+int64_t engine_seqs_alone(struct engine *e, const int *seqs, size_t n);
+/* How long a sequence may be for others to share its positions and get their own bits: where angles
+ * change with the length for good (dynamic NTK), the trained length; else INT64_MAX. */
+int64_t engine_share_limit(const struct engine *e);
+
 struct step_row {
     int32_t token;
     int seq;
