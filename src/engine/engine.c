@@ -416,6 +416,12 @@ int64_t engine_seq_need(const struct engine *e, int seq, int64_t n)
     return kv_pages_needed(&e->kv, s, must_recompute(e, s, s->len + n) ? 0 : s->len, s->len + n);
 }
 
+int64_t engine_seq_shared(const struct engine *e, int seq)
+{
+    const struct kv_seq *s = seq_of(e, seq);
+    return kv_pages_needed(&e->kv, s, 0, s->len);
+}
+
 int64_t engine_seqs_alone(struct engine *e, const int *seqs, size_t n)
 {
     int32_t *refs = e->kv.refs;

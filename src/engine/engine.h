@@ -55,6 +55,7 @@ NODISCARD enum status engine_seq_shift(struct engine *e, int seq, int64_t keep, 
  * from them, and those that freeing all of these sequences together would give back. */
 int64_t engine_free_pages(const struct engine *e);
 int64_t engine_seq_need(const struct engine *e, int seq, int64_t n);
+int64_t engine_seq_shared(const struct engine *e, int seq); /* its pages that others hold too */
 int64_t engine_seqs_alone(struct engine *e, const int *seqs, size_t n);
 /* How long a sequence may be for others to share its positions and get their own bits: where angles
  * change with the length for good (dynamic NTK), the trained length; else INT64_MAX. */
