@@ -231,6 +231,7 @@ static enum status sched_chat(struct provider *p, const struct chat_request *r,
         st = mailbox_init(&j->box, err);
     if (st == OK) {
         j->turn = &t;
+        buf_init(&j->saved, 0);
         j->params = t.params;
         if (j->params.n_ctx == 0 || j->params.n_ctx > s->max_ctx)
             j->params.n_ctx = s->max_ctx;

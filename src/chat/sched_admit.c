@@ -7,7 +7,8 @@
  *
  * Answers grow, and pages may run out all the same. Then the last of the order gives its pages back
  * and waits again with its stepper, which keeps sampler, text and stops; the tokens are read again
- * later (gen_reseat). */
+ * later (gen_reseat). What a context shift has moved cannot be read again to the same bits: such a
+ * sequence is put aside as a snapshot. */
 #include "chat/sched_int.h"
 
 enum {
@@ -54,7 +55,7 @@ static struct source find_source(struct sched *s, struct job *j)
 {
     struct source best = {.seq = -1};
     size_t most = n_text(j) - 1, later = 0; /* one token is computed: its logits are wanted */
-    if ((int64_t)n_text(j) > engine_share_limit(s->e))
+    if (j->saved.n || (int64_t)n_text(j) > engine_share_limit(s->e))
         return best;
     const struct tokens *prompt = &j->turn->prompt;
     best.seq = prefix_find(&s->prefixes, prompt->id, most < prompt->n ? most : prompt->n, &best.n);
@@ -90,27 +91,39 @@ static int64_t promised(const struct sched *s)
     return n;
 }
 
+static void fail(struct sched *s, struct job *j, enum status status)
+{
+    j->status = status;
+    sched_end(s, j);
+}
+
 /* Gives back a running job's pages; it waits again. */
 static void preempt(struct sched *s, size_t i)
 {
     struct job *j = s->running.v[i];
+    enum status st = OK;
     jobs_remove(&s->running, i);
+    if (j->stats.n_shifts) {
+        j->saved.max = engine_seq_save_bytes(s->e, j->seq);
+        j->n_pages = engine_pages_of(engine_seq_len(s->e, j->seq));
+        st = engine_seq_save(s->e, j->seq, STR(""), &j->saved, &j->err);
+    }
     engine_seq_free(s->e, j->seq);
     j->seq = -1;
     j->leader = -1;
     s->count.preempted++;
-    if (jobs_insert(&s->waiting, j))
-        return;
-    j->status = err_set(&j->err, ENOMEMORY, "request: no memory to queue it");
-    sched_end(s, j);
+    if (st == OK && !jobs_insert(&s->waiting, j))
+        st = err_set(&j->err, ENOMEMORY, "request: no memory to queue it");
+    if (st != OK)
+        fail(s, j, st);
 }
 
-/* The last of the order behind place `at` that can be computed again and has no rows in the step
- * that is being made; 0: none. */
+/* The last of the order behind place `at` that has no rows in the step that is being made; 0:
+ * none. */
 static size_t victim(const struct sched *s, size_t at)
 {
     for (size_t i = s->running.n; i-- > at + 1;)
-        if (s->running.v[i]->n_rows == 0 && s->running.v[i]->stats.n_shifts == 0)
+        if (s->running.v[i]->n_rows == 0)
             return i;
     return 0;
 }
@@ -140,6 +153,8 @@ static int on_event(void *ctx, const struct gen_event *ev)
 /* A sequence with the text's beginning, as far as it can be had. */
 static enum status seat(struct sched *s, struct job *j, const struct source *from)
 {
+    if (j->saved.n)
+        return engine_seq_load(s->e, STR(""), buf_str(&j->saved), &j->seq, &j->err);
     if (from->seq >= 0)
         return engine_seq_fork(s->e, from->seq, (int64_t)from->n, &j->seq, &j->err);
     return engine_seq_new(s->e, &j->seq, &j->err);
@@ -147,6 +162,11 @@ static enum status seat(struct sched *s, struct job *j, const struct source *fro
 
 static enum status begin(struct sched *s, struct job *j, size_t n_cached)
 {
+    if (j->saved.n) {
+        buf_release(&j->saved);
+        gen_reseat_whole(j->gen, j->seq);
+        return OK;
+    }
     if (j->gen) {
         gen_reseat(j->gen, j->seq, (int64_t)n_cached);
         return OK;
@@ -169,20 +189,31 @@ static enum status begin(struct sched *s, struct job *j, size_t n_cached)
 
 enum verdict { ADMITTED, FAILED, NO_ROOM };
 
+/* Is there room for `need` pages beside what the running ones need? */
+static bool fits(struct sched *s, int64_t need)
+{
+    int64_t all = need + promised(s), free = engine_free_pages(s->e);
+    return all <= free || all <= free + prefix_pages(&s->prefixes);
+}
+
 static enum verdict admit(struct sched *s, struct job *j, const struct source *from)
 {
+    bool alone = s->running.n == 0; /* then it always fits */
+    if (j->saved.n) {
+        int64_t need = j->n_pages + 1;
+        if (!alone && !fits(s, need))
+            return NO_ROOM;
+        if (!sched_make_room(s, need, s->running.n))
+            return NO_ROOM;
+    }
     j->status = seat(s, j, from);
     if (j->status != OK)
         return FAILED;
-    int64_t need = engine_seq_need(s->e, j->seq, (int64_t)(n_text(j) - from->n)) + 1;
-    if (s->running.n) { /* alone it always fits */
-        int64_t all = need + promised(s), free = engine_free_pages(s->e);
-        bool fits = all <= free || all <= free + prefix_pages(&s->prefixes);
-        if (!fits) {
-            engine_seq_free(s->e, j->seq);
-            j->seq = -1;
-            return NO_ROOM;
-        }
+    size_t unread = j->saved.n ? 1 : n_text(j) - from->n;
+    if (!alone && !fits(s, engine_seq_need(s->e, j->seq, (int64_t)unread) + 1) && !j->saved.n) {
+        engine_seq_free(s->e, j->seq);
+        j->seq = -1;
+        return NO_ROOM;
     }
     j->status = begin(s, j, from->n);
     if (j->status == OK && !jobs_insert(&s->running, j))
@@ -266,5 +297,6 @@ void sched_end(struct sched *s, struct job *j)
     s->count.accepted += j->stats.n_accepted;
     gen_free(j->gen);
     j->gen = NULL;
+    buf_release(&j->saved);
     mailbox_close(&j->box); /* from here on the job is no more */
 }

@@ -21,7 +21,9 @@ struct job {
     struct tokens answer;
     struct gen_stats stats;
     size_t n_cached;
-    int64_t leader; /* order of the job whose prompt we wait for, -1: none */
+    struct buf saved; /* of a sequence that lost its pages and cannot be computed again; or empty */
+    int64_t n_pages;  /* of saved */
+    int64_t leader;   /* order of the job whose prompt we wait for, -1: none */
 
     /* of the step that is being made */
     int n_rows, logits;

@@ -211,6 +211,11 @@ int32_t gen_text(const struct gen *g, size_t i)
     return i - n < g->n_prompt ? g->prompt[i - n] : g->io.out->id[i - n - g->n_prompt];
 }
 
+void gen_reseat_whole(struct gen *g, int seq)
+{
+    g->seq = seq;
+}
+
 void gen_reseat(struct gen *g, int seq, int64_t n)
 {
     g->seq = seq;

@@ -68,6 +68,9 @@ void gen_share_times(struct gen *g, struct step_times *t);
  * is the same as if nothing had happened. Only with io->out, with a history that was all the
  * sequence held at first, and before the first context shift. */
 void gen_reseat(struct gen *g, int seq, int64_t n);
+/* The same with a sequence that holds all that the old one did (a snapshot of it), shifted or not.
+ */
+void gen_reseat_whole(struct gen *g, int seq);
 /* Tokens of history, prompt and answer. */
 size_t gen_n_text(const struct gen *g);
 int32_t gen_text(const struct gen *g, size_t i);

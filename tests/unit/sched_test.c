@@ -275,6 +275,17 @@ static void any_request(struct rng *r, const int32_t *common, size_t longest, st
 
 /* ---- tests ---- */
 
+static void wait_for(struct provider *p, int running, int waiting)
+{
+    for (;;) {
+        struct sched_stats s;
+        sched_stats(p, &s);
+        if (s.running >= running && s.waiting >= waiting)
+            return;
+        usleep(500);
+    }
+}
+
 /* n random requests at once on a cache of n_ctx tokens. */
 static void storm(uint64_t seed, int n, int64_t n_ctx, int64_t max_ctx, int max_rows,
                   struct sched_stats *stats)
@@ -343,6 +354,36 @@ static void test_small_cache(void **state)
     storm(3, 20, 320, 160, 24, &stats);
 }
 
+/* Contexts that were shifted cannot be computed again; they are put aside whole. */
+static void test_shifted(void **state)
+{
+    (void)state;
+    struct sched_stats stats;
+    struct provider *p = scheduler(320, 256, 32, 0);
+    struct alone ref = reference(256);
+    /* six pages: the first fills four and is shifted, until the second, which goes before it,
+     * needs its fourth */
+    struct ask asks[2] = {simple(171, 250, 1500), simple(170, 10, 240)};
+    for (int i = 0; i < 2; i++) {
+        asks[i].params.context_shift = true;
+        asks[i].params.sampler.repetition_penalty = 1.1;
+        asks[i].priority = i;
+        ask_start(&asks[i], p);
+        if (i == 0)
+            wait_for(p, 1, 0);
+    }
+    for (int i = 0; i < 2; i++)
+        ask_wait(&asks[i]);
+    sched_stats(p, &stats);
+    assert_true(stats.preempted > 0);
+    provider_free(p);
+    for (int i = 0; i < 2; i++) {
+        same_answer(&ref, &asks[i]);
+        ask_free(&asks[i]);
+    }
+    engine_free(ref.e);
+}
+
 static void test_prefixes(void **state)
 {
     (void)state;
@@ -405,17 +446,6 @@ static void test_slow_sink(void **state)
     ask_free(&quick);
     provider_free(p);
     engine_free(ref.e);
-}
-
-static void wait_for(struct provider *p, int running, int waiting)
-{
-    for (;;) {
-        struct sched_stats s;
-        sched_stats(p, &s);
-        if (s.running >= running && s.waiting >= waiting)
-            return;
-        usleep(500);
-    }
 }
 
 /* A request that goes on until it is cancelled. */
@@ -537,6 +567,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_are_those_alone),
         cmocka_unit_test(test_small_cache),
+        cmocka_unit_test(test_shifted),
         cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_slow_sink),
         cmocka_unit_test(test_queue_and_cancel),
