@@ -231,7 +231,8 @@ hearth_status hearth_chat(hearth *h, const hearth_message *messages, size_t n,
     if (!list)
         return tell(err_set(&e, ENOMEMORY, "no memory for %zu messages", n), &e, err);
     for (size_t i = 0; i < n; i++)
-        list[i] = (struct chat_message){str_from(messages[i].role), str_from(messages[i].content)};
+        list[i] = (struct chat_message){.role = str_from(messages[i].role),
+                                        .content = str_from(messages[i].content)};
     struct chat_request r = {.messages = list, .n_messages = n};
     hearth_status s = answer(h, &r, sampling, on_text, user, result, err);
     free(list);

@@ -9,10 +9,8 @@
  * half-way, a context shift) both are emptied. */
 #include "chat/local.h"
 #include "base/mem.h"
-#include "chat/prompt.h"
+#include "chat/turn.h"
 #include <stdlib.h>
-
-enum { MAX_PROMPT = 64 << 20 }; /* bytes of a rendered prompt */
 
 struct local {
     struct provider base; /* first */
@@ -21,30 +19,6 @@ struct local {
     int seq; /* -1: none yet */
     struct tokens held;
 };
-
-/* The ids of the request's prompt. A template writes BOS itself or relies on the tokenizer: it is
- * put in front where the vocabulary wants one and the template wrote none. */
-static enum status encode_prompt(struct local *l, const struct chat_request *r, struct tokens *out,
-                                 struct err *err)
-{
-    const struct tokenizer *t = model_tokenizer(engine_model(l->engine));
-    if (r->prompt.p)
-        return tokenizer_encode(t, r->prompt, TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL, out,
-                                err);
-    struct buf text;
-    buf_init(&text, MAX_PROMPT);
-    enum status s =
-        prompt_render_messages(l->format, r->messages, r->n_messages, r->thinking, &text, err);
-    struct str prompt = buf_str(&text);
-    int32_t bos = tokenizer_special(t, SPECIAL_BOS);
-    if (s == OK && bos >= 0 && tokenizer_adds_bos(t) &&
-        !str_starts(prompt, tokenizer_piece(t, bos)) && !tokens_add(out, bos))
-        s = err_set(err, ENOMEMORY, "prompt: no memory for its tokens");
-    if (s == OK)
-        s = tokenizer_encode(t, prompt, TOKENIZE_PARSE_SPECIAL, out, err);
-    buf_release(&text);
-    return s;
-}
 
 static void forget(struct local *l)
 {
@@ -88,84 +62,40 @@ static void remember(struct local *l, const struct tokens *prompt, const struct 
 
 static int on_event(void *ctx, const struct gen_event *g)
 {
-    const struct chat_sink *sink = ctx;
-    struct chat_event ev = {.kind = CHAT_TEXT, .text = g->text, .token = g->tok};
-    if (g->prompt_total)
-        ev = (struct chat_event){
-            .kind = CHAT_READING, .done = g->prompt_done, .total = g->prompt_total};
-    return sink->event(sink->ctx, &ev);
+    return turn_event(ctx, g);
 }
 
-/* The request's parameters with the format's own stop text behind the request's. */
-static enum status params_of(const struct local *l, const struct chat_request *r,
-                             struct gen_params *out, struct str **stops, struct err *err)
+static enum status answer(struct local *l, struct turn *t, struct err *err)
 {
-    struct str own = r->prompt.p ? STR("") : prompt_format_stop(l->format);
-    *out = r->params;
-    *stops = NULL;
-    if (own.n == 0)
-        return OK;
-    struct str *v = mem_array(r->params.n_stop + 1, sizeof *v);
-    if (!v)
-        return err_set(err, ENOMEMORY, "stop texts: no memory");
-    for (size_t i = 0; i < r->params.n_stop; i++)
-        v[i] = r->params.stop[i];
-    v[r->params.n_stop] = own;
-    out->stop = *stops = v;
-    out->n_stop = r->params.n_stop + 1;
-    return OK;
-}
-
-static void tell_done(const struct chat_sink *sink, const struct chat_request *r, size_t kept,
-                      const struct gen_stats *g)
-{
-    struct chat_usage usage = {
-        .prompt_tokens = (int64_t)kept + g->n_prompt,
-        .cached_tokens = (int64_t)kept,
-        .answer_tokens = g->n_generated,
-        .drafted_tokens = g->n_drafted,
-        .accepted_tokens = g->n_accepted,
-        .prompt_s = g->prefill_s,
-        .answer_s = g->decode_s,
-        .end = g->end,
-        .stop_index = g->stop_index,
-    };
-    if (g->end == GEN_STOP_STRING && g->stop_index == (int)r->params.n_stop) {
-        usage.end = GEN_STOP;
-        usage.stop_index = -1;
+    struct tokens answer = {0};
+    struct gen_stats stats = {0};
+    size_t kept = 0;
+    enum status s = keep_common(l, &t->prompt, &kept, err);
+    if (s == OK) {
+        t->params.history = t->prompt.id;
+        t->params.n_history = kept;
+        s = generate(l->engine, l->seq, t->prompt.id + kept, t->prompt.n - kept, &t->params,
+                     on_event, t, &answer, &stats, err);
+        if (s == OK)
+            remember(l, &t->prompt, &answer, &stats);
+        else
+            forget(l);
     }
-    sink->event(sink->ctx, &(struct chat_event){.kind = CHAT_DONE, .usage = &usage});
+    if (s == OK)
+        s = turn_done(t, kept, &stats, err);
+    tokens_free(&answer);
+    return s;
 }
 
 static enum status local_chat(struct provider *p, const struct chat_request *r,
                               const struct chat_sink *sink, struct err *err)
 {
     struct local *l = (struct local *)p;
-    struct tokens prompt = {0}, answer = {0};
-    struct gen_params params;
-    struct gen_stats stats = {0};
-    struct str *stops = NULL;
-    size_t kept = 0;
-    enum status s = encode_prompt(l, r, &prompt, err);
+    struct turn t;
+    enum status s = turn_open(&t, engine_model(l->engine), l->format, r, sink, err);
     if (s == OK)
-        s = params_of(l, r, &params, &stops, err);
-    if (s == OK)
-        s = keep_common(l, &prompt, &kept, err);
-    if (s == OK) {
-        params.history = prompt.id;
-        params.n_history = kept;
-        s = generate(l->engine, l->seq, prompt.id + kept, prompt.n - kept, &params, on_event,
-                     (void *)sink, &answer, &stats, err);
-        if (s == OK)
-            remember(l, &prompt, &answer, &stats);
-        else
-            forget(l);
-    }
-    if (s == OK)
-        tell_done(sink, r, kept, &stats);
-    free(stops);
-    tokens_free(&prompt);
-    tokens_free(&answer);
+        s = answer(l, &t, err);
+    turn_close(&t);
     return s;
 }
 

@@ -1,5 +1,6 @@
 #include "chat/prompt.h"
 #include "base/mem.h"
+#include "chat/prompt_json.h"
 #include "text/chat_template.h"
 #include <stdlib.h>
 
@@ -56,17 +57,16 @@ enum status prompt_render(const struct prompt_format *f, const struct prompt_var
                           struct buf *out, struct err *err)
 {
     struct arena a;
-    struct jval *extra = NULL;
-    enum status s = OK;
     if (!f->template)
         return err_set(err, ENOTFOUND, "chat template: the model has none");
     arena_init(&a, 1 << 16);
-    if (v->thinking != THINK_DEFAULT) {
-        extra = jval_map_set(&a, jval_map(&a), STR("enable_thinking"),
-                             jval_bool(&a, v->thinking == THINK_ON));
-        if (!extra)
-            s = err_set(err, ENOMEMORY, "chat template: no memory");
-    }
+    struct jval *extra = jval_map(&a);
+    if (v->thinking != THINK_DEFAULT)
+        extra =
+            jval_map_set(&a, extra, STR("enable_thinking"), jval_bool(&a, v->thinking == THINK_ON));
+    if (v->effort.n)
+        extra = jval_map_set(&a, extra, STR("reasoning_effort"), jval_str(&a, v->effort));
+    enum status s = extra ? OK : err_set(err, ELIMIT, "chat template: its variables are too large");
     struct chat_template_vars vars = {
         .messages = v->messages,
         .tools = v->tools,
@@ -84,40 +84,162 @@ enum status prompt_render(const struct prompt_format *f, const struct prompt_var
     return s;
 }
 
-static void render_plain(const struct chat_message *messages, size_t n, struct buf *out)
+static void render_plain(const struct chat_request *r, struct buf *out)
 {
-    for (size_t i = 0; i < n; i++) {
-        const struct chat_message *m = &messages[i];
+    for (size_t i = 0; i < r->n_messages; i++) {
+        const struct chat_message *m = &r->messages[i];
         if (str_is(m->role, "user"))
             buf_adds(out, "User: ");
         else if (str_is(m->role, "assistant"))
             buf_adds(out, "Assistant: ");
         buf_addstr(out, m->content);
-        buf_adds(out, "\n\n");
+        if (i + 1 < r->n_messages || !r->continue_last)
+            buf_adds(out, "\n\n");
     }
-    buf_adds(out, "Assistant:");
+    if (!r->continue_last)
+        buf_adds(out, "Assistant:");
+}
+
+#ifdef HEARTH_ENGINE_ONLY
+enum status prompt_tools(struct arena *a, const struct chat_request *r, const struct jval **out,
+                         struct err *err)
+{
+    (void)a;
+    *out = NULL;
+    return r->tools.p ? err_set(err, EUNSUPPORTED, "tools: this build reads no JSON") : OK;
+}
+
+enum status prompt_arguments(struct arena *a, struct str json, struct jval **out, struct err *err)
+{
+    (void)a;
+    (void)json;
+    (void)out;
+    return err_set(err, EUNSUPPORTED, "tool calls: this build reads no JSON");
+}
+#endif
+
+static enum status add_call(struct arena *a, struct jval **list, const struct chat_call *c,
+                            struct err *err)
+{
+    struct jval *arguments, *call = jval_map(a), *f = jval_map(a);
+    enum status s = prompt_arguments(a, c->arguments, &arguments, err);
+    if (s != OK)
+        return s;
+    f = jval_map_set(a, f, STR("name"), jval_str(a, c->name));
+    f = jval_map_set(a, f, STR("arguments"), arguments);
+    if (c->id.n)
+        call = jval_map_set(a, call, STR("id"), jval_str(a, c->id));
+    call = jval_map_set(a, call, STR("type"), jval_str(a, STR("function")));
+    call = jval_map_set(a, call, STR("function"), f);
+    *list = jval_list_add(a, *list, call);
+    return OK;
+}
+
+/* A message under the names that templates use: thinking has two, as models differ. */
+static enum status message_value(struct arena *a, const struct chat_message *m, struct jval **out,
+                                 struct err *err)
+{
+    struct jval *v = jval_map(a);
+    v = jval_map_set(a, v, STR("role"), jval_str(a, m->role));
+    v = jval_map_set(a, v, STR("content"), jval_str(a, m->content));
+    if (m->thinking.n) {
+        v = jval_map_set(a, v, STR("reasoning_content"), jval_str(a, m->thinking));
+        v = jval_map_set(a, v, STR("thinking"), jval_str(a, m->thinking));
+    }
+    if (m->n_calls) {
+        struct jval *calls = jval_list(a);
+        for (size_t i = 0; i < m->n_calls; i++) {
+            enum status s = add_call(a, &calls, &m->calls[i], err);
+            if (s != OK)
+                return s;
+        }
+        v = jval_map_set(a, v, STR("tool_calls"), calls);
+    }
+    if (m->tool_name.n)
+        v = jval_map_set(a, v, STR("name"), jval_str(a, m->tool_name));
+    if (m->call_id.n)
+        v = jval_map_set(a, v, STR("tool_call_id"), jval_str(a, m->call_id));
+    *out = v;
+    return OK;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* Cuts the rendered conversation behind the content of its last message, whose trailing space the
+ * template may have dropped. */
+static enum status cut_open(struct buf *out, size_t from, struct str content, struct err *err)
+{
+    size_t n = content.n, at = out->n;
+    while (n && is_space(content.p[n - 1]))
+        n--;
+    struct str text = {content.p, n};
+    while (text.n && is_space(text.p[0]))
+        text = str_slice(text, 1, text.n);
+    for (; at > from; at--) {
+        struct str rest = str_slice(buf_str(out), at - 1, out->n);
+        if (!str_starts(rest, text))
+            continue;
+        size_t end = at - 1 + text.n;
+        if (str_starts(str_slice(buf_str(out), end, out->n), str_slice(content, n, content.n)))
+            end += content.n - n;
+        out->n = end;
+        out->p[end] = 0;
+        return OK;
+    }
+    return err_set(err, EUNSUPPORTED,
+                   "chat template: it does not write the last message as it is, so that it cannot "
+                   "be continued");
+}
+
+static bool blank(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!is_space(s.p[i]))
+            return false;
+    return true;
+}
+
+enum status prompt_render_request(const struct prompt_format *f, const struct chat_request *r,
+                                  struct buf *out, struct err *err)
+{
+    struct arena a;
+    if (!f->template) {
+        render_plain(r, out);
+        return buf_check(out, "prompt", err);
+    }
+    size_t n = r->n_messages, from = out->n;
+    bool open = r->continue_last && n > 0;
+    if (open && blank(r->messages[n - 1].content)) { /* nothing was said yet */
+        open = false;
+        n--;
+    }
+    arena_init(&a, MAX_VALUES);
+    struct jval *list = jval_list(&a);
+    struct prompt_vars v = {
+        .thinking = r->thinking, .effort = r->effort, .no_generation_prompt = open};
+    enum status s = prompt_tools(&a, r, &v.tools, err);
+    for (size_t i = 0; s == OK && i < n; i++) {
+        struct jval *m = NULL;
+        s = message_value(&a, &r->messages[i], &m, err);
+        list = jval_list_add(&a, list, m);
+    }
+    v.messages = list;
+    if (s == OK)
+        s = list ? prompt_render(f, &v, out, err)
+                 : err_set(err, ELIMIT, "conversation: more than %d bytes", MAX_VALUES);
+    if (s == OK && open)
+        s = cut_open(out, from, r->messages[n - 1].content, err);
+    arena_release(&a);
+    return s;
 }
 
 enum status prompt_render_messages(const struct prompt_format *f,
                                    const struct chat_message *messages, size_t n,
                                    enum chat_thinking thinking, struct buf *out, struct err *err)
 {
-    struct arena a;
-    if (!f->template) {
-        render_plain(messages, n, out);
-        return buf_check(out, "prompt", err);
-    }
-    arena_init(&a, MAX_VALUES);
-    struct jval *list = jval_list(&a);
-    for (size_t i = 0; i < n; i++) {
-        struct jval *m = jval_map(&a);
-        m = jval_map_set(&a, m, STR("role"), jval_str(&a, messages[i].role));
-        m = jval_map_set(&a, m, STR("content"), jval_str(&a, messages[i].content));
-        list = jval_list_add(&a, list, m);
-    }
-    struct prompt_vars v = {.messages = list, .thinking = thinking};
-    enum status s = list ? prompt_render(f, &v, out, err)
-                         : err_set(err, ELIMIT, "conversation: more than %d bytes", MAX_VALUES);
-    arena_release(&a);
-    return s;
+    struct chat_request r = {.messages = messages, .n_messages = n, .thinking = thinking};
+    return prompt_render_request(f, &r, out, err);
 }

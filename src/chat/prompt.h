@@ -30,6 +30,7 @@ struct prompt_vars {
     const struct jval *messages; /* a list of maps */
     const struct jval *tools;    /* a list, or NULL */
     enum chat_thinking thinking;
+    struct str effort; /* reasoning_effort; empty: left unsaid */
     bool no_generation_prompt;
     int64_t now; /* seconds since 1970 for strftime_now; 0: the clock's */
 };
@@ -44,3 +45,10 @@ NODISCARD enum status prompt_render_messages(const struct prompt_format *f,
                                              const struct chat_message *messages, size_t n,
                                              enum chat_thinking thinking, struct buf *out,
                                              struct err *err);
+
+/* A request's messages: with tools, calls and their results, thinking and effort, and an answer
+ * that is continued. EUSAGE for tools that are none, EUNSUPPORTED where the template does not let
+ * an answer be continued, and for tools and calls in a build without JSON. */
+NODISCARD enum status prompt_render_request(const struct prompt_format *f,
+                                            const struct chat_request *r, struct buf *out,
+                                            struct err *err);

@@ -6,7 +6,10 @@
  * kept for requests that begin alike (prefix cache) until its pages are needed. When pages run out
  * in the middle of answers, the request that came last of the lowest priority gives its pages back
  * and is computed again later: the engine's bits do not depend on how a text was cut, so nobody can
- * tell from the answer. A sink that is slow holds back its own sequence and no other. */
+ * tell from the answer. A sink that is slow holds back its own sequence and no other.
+ *
+ * The thread that calls provider_chat renders and tokenizes its prompt and calls its sink; only
+ * what lies between is the engine's thread's. */
 #pragma once
 #include "chat/chat.h"
 #include "engine/engine.h"
@@ -14,7 +17,7 @@
 struct sched_options {
     struct engine_options engine; /* n_ctx: tokens of KV cache for all sequences together */
     int64_t max_ctx;              /* tokens of one sequence at most; 0: engine's n_ctx */
-    int max_queue;                /* requests that may wait; more are refused (EBUSY); 0: 512 */
+    int max_queue;                /* requests that may wait; more are refused (EBUSY); 0: 4096 */
     struct str chat_template;     /* in place of the model's own; .p NULL: the model's */
 };
 

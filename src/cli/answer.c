@@ -98,6 +98,8 @@ static int on_event(void *ctx, const struct chat_event *ev)
             return 1;
         break;
     case CHAT_DONE: a->usage = *ev->usage; break;
+    case CHAT_THINKING:
+    case CHAT_CALL:
     case CHAT_ERROR: break;
     }
     return interrupt_raised();

@@ -1,5 +1,6 @@
 /* hearth generate: continue tokens, text or an infill prompt, without a chat template. */
 #include "base/jsonw.h"
+#include "chat/infill.h"
 #include "cli/commands.h"
 #include "cli/load.h"
 #include <stdio.h>
@@ -58,60 +59,6 @@ static int on_event(void *ctx, const struct gen_event *ev)
     return 0;
 }
 
-/* Appends the ids of text as it stands inside a text. SentencePiece vocabularies put a space in
- * front of what they encode; as CodeLlama's own tokenizer does, the text is encoded behind a
- * character, whose ids are dropped. */
-static enum status encode_inside(const struct tokenizer *tok, const char *text, struct tokens *ids,
-                                 struct err *err)
-{
-    static const char mark[] = "\u263a", space[] = "\u2581";
-    struct tokens alone = {0}, both = {0};
-    struct buf marked;
-    buf_init(&marked, (size_t)1 << 30);
-    buf_printf(&marked, "%s%s", mark, text);
-    enum status s = buf_check(&marked, "infill prompt", err);
-    if (s == OK)
-        s = tokenizer_encode(tok, STR(mark), 0, &alone, err);
-    if (s == OK)
-        s = tokenizer_encode(tok, buf_str(&marked), 0, &both, err);
-    bool spaced = s == OK && alone.n && both.n >= alone.n &&
-                  str_starts(tokenizer_piece(tok, alone.id[0]), STR(space)) &&
-                  memcmp(both.id, alone.id, alone.n * sizeof *alone.id) == 0;
-    for (size_t i = alone.n; s == OK && spaced && i < both.n; i++)
-        if (!tokens_add(ids, both.id[i]))
-            s = err_set(err, ENOMEMORY, "infill prompt: no memory");
-    if (s == OK && !spaced)
-        s = tokenizer_encode(tok, str_from(text), 0, ids, err);
-    buf_release(&marked);
-    tokens_free(&alone);
-    tokens_free(&both);
-    return s;
-}
-
-/* The infill prompt of the models that know one, prefix-suffix-middle (Bavarian et al. 2022):
- * <PRE> prefix <SUF> suffix <MID>. */
-static enum status infill(const struct options *o, const struct tokenizer *tok, struct tokens *ids,
-                          struct err *err)
-{
-    const int32_t pre = tokenizer_special(tok, SPECIAL_FIM_PRE);
-    const int32_t suf = tokenizer_special(tok, SPECIAL_FIM_SUF);
-    const int32_t mid = tokenizer_special(tok, SPECIAL_FIM_MID);
-    const int32_t bos = tokenizer_special(tok, SPECIAL_BOS);
-    if (pre < 0 || suf < 0 || mid < 0)
-        return err_set(err, EUNSUPPORTED,
-                       "--prefix/--suffix: this model's vocabulary has no infill tokens");
-    bool room =
-        (bos < 0 || !tokenizer_adds_bos(tok) || tokens_add(ids, bos)) && tokens_add(ids, pre);
-    enum status s = OK;
-    if (room)
-        s = tokenizer_encode(tok, str_from(o->prefix ? o->prefix : ""), 0, ids, err);
-    room = room && tokens_add(ids, suf);
-    if (room && s == OK)
-        s = encode_inside(tok, o->suffix ? o->suffix : "", ids, err);
-    room = room && tokens_add(ids, mid);
-    return room ? s : err_set(err, ENOMEMORY, "infill prompt: no memory");
-}
-
 static enum status read_prompt(const struct options *o, const struct tokenizer *tok,
                                struct tokens *ids, struct err *err)
 {
@@ -119,7 +66,10 @@ static enum status read_prompt(const struct options *o, const struct tokenizer *
     if (o->tokens)
         return parse_ids(o->tokens, ids, err);
     if (o->prefix || o->suffix)
-        return infill(o, tok, ids, err);
+        return infill_encode(tok, str_from(o->prefix ? o->prefix : ""),
+                             str_from(o->suffix ? o->suffix : ""), ids, err) == OK
+                   ? OK
+                   : err_prefix(err, "--prefix/--suffix");
     if (o->prompt)
         return tokenizer_encode(tok, str_from(o->prompt), flags, ids, err);
     struct buf text;

@@ -30,8 +30,8 @@ enum status conversation_add(struct conversation *c, const char *role, struct st
         c->cap = cap;
     }
     struct chat_message *m = &c->m[c->n];
-    *m = (struct chat_message){{mem_dup(role, strlen(role)), strlen(role)},
-                               {mem_dup(content.p, content.n), content.n}};
+    *m = (struct chat_message){.role = {mem_dup(role, strlen(role)), strlen(role)},
+                               .content = {mem_dup(content.p, content.n), content.n}};
     if (!m->role.p || !m->content.p) {
         release_message(m);
         return err_set(err, ENOMEMORY, "conversation: no memory for message %zu", c->n + 1);

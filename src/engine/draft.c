@@ -28,18 +28,13 @@ enum {
  * match is tried and the true cost learnt. */
 static const double row_prior = 0.1;
 
-struct step_time {
-    double ns;  /* 0: not known */
-    int64_t at; /* which step it was */
-};
-
 struct drafter {
     struct ngram_index index;
     bool always;
     double chance[NGRAM_MAX + 1]; /* by length of match: that the next token is right */
     int judged[NGRAM_MAX + 1];
-    struct step_time time[DRAFT_MAX + 2]; /* by rows */
-    int64_t n_steps;
+    struct step_times own_times;
+    const struct step_times *times;
 };
 
 enum status drafter_new(struct drafter **out, size_t n_text, bool always, struct err *err)
@@ -49,6 +44,7 @@ enum status drafter_new(struct drafter **out, size_t n_text, bool always, struct
     if (!d)
         return err_set(err, ENOMEMORY, "no memory for drafts");
     d->always = always;
+    d->times = &d->own_times;
     /* as if judged three times and wrong, and once more and right for each token that matched */
     for (int n = 1; n <= NGRAM_MAX; n++) {
         d->chance[n] = (double)n / (n + 3);
@@ -89,56 +85,66 @@ void drafter_take(struct drafter *d, int32_t token)
 
 /* Noise only ever makes a step longer, so that a shorter time is believed at once and a longer one
  * slowly; one that is far off (the process slept) counts as twice the usual. */
-void drafter_timed(struct drafter *d, int n_rows, int64_t ns)
+void step_timed(struct step_times *t, int n_rows, int64_t ns)
 {
     if (n_rows < 1 || n_rows > DRAFT_MAX + 1)
         return;
-    struct step_time *t = &d->time[n_rows];
-    double now = ns > 1 ? (double)ns : 1, most = 2 * t->ns;
-    d->n_steps++;
-    if (t->ns == 0 || now < t->ns || d->n_steps - t->at > FORGET_AFTER)
-        t->ns = now;
+    double *known = &t->of[n_rows].ns, now = ns > 1 ? (double)ns : 1, most = 2 * *known;
+    t->n_steps++;
+    if (*known == 0 || now < *known || t->n_steps - t->of[n_rows].at > FORGET_AFTER)
+        *known = now;
     else
-        t->ns += ((now < most ? now : most) - t->ns) / 8;
-    t->at = d->n_steps;
+        *known += ((now < most ? now : most) - *known) / 8;
+    t->of[n_rows].at = t->n_steps;
 }
 
-static bool known(const struct drafter *d, int rows)
+void drafter_timed(struct drafter *d, int n_rows, int64_t ns)
 {
-    return d->time[rows].ns > 0 && d->n_steps - d->time[rows].at <= FORGET_AFTER;
+    step_timed(&d->own_times, n_rows, ns);
+}
+
+void drafter_share_times(struct drafter *d, const struct step_times *t)
+{
+    d->times = t;
+}
+
+static bool known(const struct step_times *t, int rows)
+{
+    return t->of[rows].ns > 0 && t->n_steps - t->of[rows].at <= FORGET_AFTER;
 }
 
 /* Time of a step of `rows` rows: measured, between its measured neighbours, or from the measured
- * one below. One row must be known. */
-static double time_of(const struct drafter *d, int rows)
+ * one below. One with no more rows must be known. */
+static double time_of(const struct step_times *times, int rows)
 {
     int lo = rows, hi = rows;
-    while (!known(d, lo))
+    while (!known(times, lo))
         lo--;
-    while (hi <= DRAFT_MAX + 1 && !known(d, hi))
+    while (hi <= DRAFT_MAX + 1 && !known(times, hi))
         hi++;
-    double t = d->time[lo].ns;
+    double t = times->of[lo].ns;
     if (lo == rows)
         return t;
     if (hi <= DRAFT_MAX + 1)
-        return t + (d->time[hi].ns - t) * (rows - lo) / (hi - lo);
+        return t + (times->of[hi].ns - t) * (rows - lo) / (hi - lo);
     return t * (1 + (rows - 1) * row_prior) / (1 + (lo - 1) * row_prior);
 }
 
 /* How many guesses, at most `most`, give the most tokens per second. */
-static int worth(const struct drafter *d, int most)
+static int worth(const struct drafter *d, int most, int beside)
 {
+    const int base = 1 + beside;
     if (d->always)
         return most;
-    if (!known(d, 1))
+    if (base > DRAFT_MAX || !known(d->times, base))
         return 0;
-    double best = 1 / d->time[1].ns, tokens = 1, all_right = 1;
+    double best = base / d->times->of[base].ns, tokens = base, all_right = 1;
     int n = 0;
-    for (int m = 1; m <= most; m++) {
+    for (int m = 1; m <= most && base + m <= DRAFT_MAX + 1; m++) {
         int match = d->index.match + m - 1;
         all_right *= d->chance[match < NGRAM_MAX ? match : NGRAM_MAX];
         tokens += all_right;
-        double rate = tokens / time_of(d, 1 + m);
+        double rate = tokens / time_of(d->times, base + m);
         if (rate > best) {
             best = rate;
             n = m;
@@ -149,11 +155,16 @@ static int worth(const struct drafter *d, int most)
 
 int drafter_guess(const struct drafter *d, int32_t *out, int most)
 {
+    return drafter_guess_beside(d, out, most, 0);
+}
+
+int drafter_guess_beside(const struct drafter *d, int32_t *out, int most, int beside)
+{
     const struct ngram_index *ix = &d->index;
     most = most > DRAFT_MAX ? DRAFT_MAX : most;
     if (ix->match == 0 || most < 1)
         return 0;
-    int n = worth(d, most);
+    int n = worth(d, most, beside);
     size_t period = ix->n - ix->next;
     for (int i = 0; i < n; i++) /* past the end of the text the draft repeats itself */
         out[i] = (size_t)i < period ? ix->token[ix->next + (size_t)i] : out[(size_t)i - period];

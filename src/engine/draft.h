@@ -16,6 +16,17 @@ enum {
     DRAFT_DEFAULT = 15, /* with the chosen token the 16 rows of the kernels' widest tile */
 };
 
+/* How long steps of each number of rows take. Zero-initialise. */
+struct step_times {
+    struct {
+        double ns;  /* 0: not known */
+        int64_t at; /* which step it was */
+    } of[DRAFT_MAX + 2];
+    int64_t n_steps;
+};
+/* A step of n_rows rows took this long. */
+void step_timed(struct step_times *t, int n_rows, int64_t ns);
+
 struct drafter;
 
 /* n_text: tokens that are remembered at most (about; a longer text loses its older half). always:
@@ -32,5 +43,10 @@ void drafter_take(struct drafter *d, int32_t token);
 /* The tokens that probably follow, at most `most` (<= DRAFT_MAX); returns how many, 0 when guessing
  * does not pay. */
 int drafter_guess(const struct drafter *d, int32_t *out, int most);
-/* A step of n_rows rows (1: nothing was guessed) took this long. */
+/* The same for a step that has `beside` rows of others, which each give a token too: with many of
+ * them a row is dear and fewer are guessed, or none. */
+int drafter_guess_beside(const struct drafter *d, int32_t *out, int most, int beside);
+/* Times are looked up here (borrowed) and not in the drafter's own table. */
+void drafter_share_times(struct drafter *d, const struct step_times *t);
+/* For the drafter's own table: a step of n_rows rows (1: nothing was guessed) took this long. */
 void drafter_timed(struct drafter *d, int n_rows, int64_t ns);

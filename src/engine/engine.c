@@ -405,6 +405,47 @@ int engine_seq_ahead(const struct engine *e, int seq, int n)
     return (int)(end - s->len);
 }
 
+int64_t engine_free_pages(const struct engine *e)
+{
+    return e->kv.n_free;
+}
+
+int64_t engine_seq_need(const struct engine *e, int seq, int64_t n)
+{
+    const struct kv_seq *s = seq_of(e, seq);
+    return kv_pages_needed(&e->kv, s, must_recompute(e, s, s->len + n) ? 0 : s->len, s->len + n);
+}
+
+int64_t engine_seq_shared(const struct engine *e, int seq)
+{
+    const struct kv_seq *s = seq_of(e, seq);
+    return kv_pages_needed(&e->kv, s, 0, s->len);
+}
+
+int64_t engine_seqs_alone(struct engine *e, const int *seqs, size_t n)
+{
+    int32_t *refs = e->kv.refs;
+    int64_t alone = 0;
+    for (size_t i = 0; i < n; i++) /* taken away for a moment */
+        for (int32_t k = 0; k < seq_of(e, seqs[i])->n_pages; k++)
+            alone += --refs[e->seqs[seqs[i]].pages[k]] == 0;
+    for (size_t i = 0; i < n; i++)
+        for (int32_t k = 0; k < e->seqs[seqs[i]].n_pages; k++)
+            refs[e->seqs[seqs[i]].pages[k]]++;
+    return alone;
+}
+
+int64_t engine_share_limit(const struct engine *e)
+{
+    int64_t limit = INT64_MAX;
+    for (int i = 0; i < e->m->hp.n_ropes; i++) {
+        const struct rope_params *r = &e->m->hp.rope[i];
+        if (r->scaling == ROPE_DYNAMIC && r->n_ctx_orig < limit)
+            limit = r->n_ctx_orig;
+    }
+    return limit;
+}
+
 /* Row i's place, and the frequencies of its sequence's class. */
 static void place_row(struct engine *e, int i, struct step_row r, int64_t pos)
 {

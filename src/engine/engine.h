@@ -51,6 +51,32 @@ NODISCARD enum status engine_seq_fork(struct engine *e, int seq, int64_t n, int 
 NODISCARD enum status engine_seq_shift(struct engine *e, int seq, int64_t keep, int64_t n,
                                        struct err *err);
 
+/* Snapshots: what the cache holds of a sequence, to be put back later, into this engine or another
+ * one of the same model, arithmetic and KV type; what follows then has the same bits. identity
+ * names the model (its digest, its adapters), at most 255 bytes; a snapshot of another one is
+ * refused.
+ *
+ * A snapshot may come from a stranger: load checks every size, id and class, and gives EFORMAT for
+ * one that is damaged or not of this engine, ECONTEXT without room for it. Values of keys are not
+ * checked; they can spoil an answer and nothing else. */
+NODISCARD enum status engine_seq_save(const struct engine *e, int seq, struct str identity,
+                                      struct buf *out, struct err *err);
+NODISCARD enum status engine_seq_load(struct engine *e, struct str identity, struct str snapshot,
+                                      int *seq, struct err *err);
+size_t engine_seq_save_bytes(const struct engine *e, int seq); /* at most so many */
+/* Pages that loading a snapshot of n positions takes. */
+int64_t engine_pages_of(int64_t n);
+
+/* Room, in pages of KV_PAGE positions: free ones, those that appending n rows to a sequence takes
+ * from them, and those that freeing all of these sequences together would give back. */
+int64_t engine_free_pages(const struct engine *e);
+int64_t engine_seq_need(const struct engine *e, int seq, int64_t n);
+int64_t engine_seq_shared(const struct engine *e, int seq); /* its pages that others hold too */
+int64_t engine_seqs_alone(struct engine *e, const int *seqs, size_t n);
+/* How long a sequence may be for others to share its positions and get their own bits: where angles
+ * change with the length for good (dynamic NTK), the trained length; else INT64_MAX. */
+int64_t engine_share_limit(const struct engine *e);
+
 struct step_row {
     int32_t token;
     int seq;

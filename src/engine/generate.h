@@ -8,8 +8,9 @@ enum gen_end { GEN_RUNNING, GEN_STOP, GEN_STOP_STRING, GEN_LENGTH, GEN_CONTEXT, 
 
 struct gen_params {
     struct sampler_params sampler;
-    int64_t max_tokens;     /* -1: until the context is full */
-    int64_t min_tokens;     /* end tokens are not chosen before */
+    int64_t max_tokens; /* -1: until the context is full */
+    int64_t n_ctx;      /* tokens that the sequence may hold; 0: as many as the engine's cache */
+    int64_t min_tokens; /* end tokens are not chosen before */
     const struct str *stop; /* texts that end the answer and are not told; may span tokens */
     size_t n_stop;
     bool ignore_eos; /* end tokens are tokens like any other: they may be chosen and end nothing */

@@ -34,6 +34,8 @@ static int on_event(void *ctx, const struct chat_event *ev)
         t->n_error++;
         t->error = *ev->error;
         break;
+    case CHAT_THINKING:
+    case CHAT_CALL: break;
     }
     return t->stop_after && t->n_text >= t->stop_after;
 }
@@ -89,10 +91,10 @@ static enum status ask(struct fixture *f, const struct chat_request *r, struct t
         text, sizeof(text) - 1                                                                     \
     }
 static const struct chat_message turns[] = {
-    {LITERAL("system"), LITERAL("Be brief.")},
-    {LITERAL("user"), LITERAL("one two three")},
-    {LITERAL("assistant"), LITERAL("four")},
-    {LITERAL("user"), LITERAL("five six")},
+    {.role = LITERAL("system"), .content = LITERAL("Be brief.")},
+    {.role = LITERAL("user"), .content = LITERAL("one two three")},
+    {.role = LITERAL("assistant"), .content = LITERAL("four")},
+    {.role = LITERAL("user"), .content = LITERAL("five six")},
 };
 
 /* An answer must not depend on what the cache held, penalties included. */
@@ -168,12 +170,12 @@ static void test_errors(void **state)
     char *words = malloc(4001);
     for (int i = 0; i < 1000; i++)
         memcpy(words + 4 * i, "abc ", 5);
-    struct chat_message much = {STR("user"), {words, 4000}};
+    struct chat_message much = {.role = STR("user"), .content = {words, 4000}};
     big.messages = &much;
     big.n_messages = 1;
     assert_int_equal(ask(f, &big, &t, &err), ECONTEXT);
     free(words);
-    struct chat_message empty = {STR(""), STR("x")};
+    struct chat_message empty = {.role = STR(""), .content = STR("x")};
     no_role.messages = &empty;
     no_role.n_messages = 1;
     assert_int_equal(ask(f, &no_role, &t, &err), EUSAGE);
