@@ -3,6 +3,7 @@
 #include "engine/perplexity.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,12 +179,6 @@ static struct estimate exp_of(struct estimate x)
     return (struct estimate){exp(x.mean), exp(x.mean) * x.error};
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double quantile(const double *sorted, size_t n, double q)
 {
     double at = q * (double)(n - 1);
@@ -210,7 +205,7 @@ static void finish(struct scorer *s)
     double rms = sqrt(square.mean);
     k->rms_dp = (struct estimate){rms, rms > 0 ? 0.5 / rms * square.error : 0};
     k->mean_dp = s->dp / (double)n;
-    qsort(s->kls, n, sizeof *s->kls, by_value);
+    stats_sort(s->kls, n);
     k->max = s->kls[n - 1];
     for (int i = 0; i < KL_QUANTILES; i++)
         k->at[i] = quantile(s->kls, n, kl_quantile_of[i]);
