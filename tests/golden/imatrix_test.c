@@ -8,16 +8,6 @@
 
 enum { WINDOW = 24, N = 4 * WINDOW, BOS = 1 };
 
-static const char *temp_path(const char *name)
-{
-    static char path[4][256];
-    static int next;
-    char *p = path[next++ % 4];
-    snprintf(p, sizeof path[0], "%s/hearth-%ld-%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
-             (long)getpid(), name);
-    return p;
-}
-
 static void some_tokens(int32_t *out, size_t n, uint32_t seed, int32_t vocab)
 {
     for (size_t i = 0; i < n; i++) {

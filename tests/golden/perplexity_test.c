@@ -6,16 +6,6 @@
 #include "engine/quantize.h"
 #include <unistd.h>
 
-static const char *temp_path(const char *name)
-{
-    static char path[4][256];
-    static int next;
-    char *p = path[next++ % 4];
-    snprintf(p, sizeof path[0], "%s/hearth-%ld-%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
-             (long)getpid(), name);
-    return p;
-}
-
 static struct model *open_model(const char *path)
 {
     struct err err;
