@@ -35,7 +35,10 @@ static enum status step_of(struct bench *b, const int32_t *tokens, int n, struct
     struct step_row rows[1 + DRAFT_MAX];
     for (int i = 0; i < n; i++)
         rows[i] = (struct step_row){.token = tokens[i], .seq = b->seq, .logits = true};
-    return engine_step(b->e, rows, n, err);
+    enum status s = engine_step(b->e, rows, n, err);
+    for (int i = 0; s == OK && i < n; i++)
+        engine_logits(b->e, i); /* made here where the step did not make all */
+    return s;
 }
 
 static enum status step_table(struct bench *b, int64_t depth, struct err *err)

@@ -187,6 +187,8 @@ static enum status run_steps(struct bench *b, const struct seats *s, enum bench_
                                        .seq = kind == BENCH_STREAMS ? s->stream[i] : s->decode,
                                        .logits = true};
         st = engine_step(b->l.engine, row, (int)n, err);
+        for (int i = 0; st == OK && i < n; i++)
+            engine_logits(b->l.engine, i); /* made here where the step did not make all */
         if (st == OK && kind == BENCH_ROWS)
             engine_seq_truncate(b->l.engine, s->decode, b->depth);
     }

@@ -80,7 +80,7 @@ static enum status gen_init(struct gen *g, struct err *err)
         st = sampler_new(&g->sampler, &g->p->sampler, (size_t)g->n_vocab, token_text, g, err);
     if (st == OK && g->p->min_tokens > 0)
         st = find_ends(g, err);
-    if (st == OK && g->p->draft > 0 && engine_max_rows(g->e) > 1)
+    if (st == OK && g->p->draft > 0 && engine_max_logits(g->e) > 1)
         st = drafter_new(&g->drafter, (size_t)engine_n_ctx(g->e), g->p->draft_always, err);
     return st;
 }
@@ -223,8 +223,8 @@ static void guess(struct gen *g)
     int64_t most = g->p->draft;
     if (g->p->max_tokens >= 0 && g->p->max_tokens - g->stats->n_generated - 1 < most)
         most = g->p->max_tokens - g->stats->n_generated - 1;
-    if (engine_max_rows(g->e) - 1 < most)
-        most = engine_max_rows(g->e) - 1;
+    if (engine_max_logits(g->e) - 1 < most)
+        most = engine_max_logits(g->e) - 1;
     g->n_draft = 0;
     if (!g->drafter || most < 1)
         return;

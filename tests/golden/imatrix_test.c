@@ -325,6 +325,7 @@ static void nothing_around_changes_the_file(void **state)
         {.n_threads = 3, .max_rows = 256, .n_ctx = 1024},
         {.n_threads = 2, .max_rows = 7, .n_ctx = 64},
         {.n_threads = 2, .max_rows = 1, .n_ctx = 64},
+        {.n_threads = 2, .max_logits = 3}, /* the head's inputs count, not its outputs */
     };
     char path[512];
     int32_t tokens[N];
