@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include "engine/draft.h"
 #include "engine/engine.h"
 #include <getopt.h>
@@ -29,23 +30,15 @@ struct bench {
     int64_t drafted, accepted, steps;
 };
 
-static double median(double *v, int n)
-{
-    for (int i = 1; i < n; i++)
-        for (int j = i; j > 0 && v[j] < v[j - 1]; j--) {
-            double x = v[j];
-            v[j] = v[j - 1];
-            v[j - 1] = x;
-        }
-    return v[n / 2];
-}
-
 static enum status step_of(struct bench *b, const int32_t *tokens, int n, struct err *err)
 {
     struct step_row rows[1 + DRAFT_MAX];
     for (int i = 0; i < n; i++)
         rows[i] = (struct step_row){.token = tokens[i], .seq = b->seq, .logits = true};
-    return engine_step(b->e, rows, n, err);
+    enum status s = engine_step(b->e, rows, n, err);
+    for (int i = 0; s == OK && i < n; i++)
+        engine_logits(b->e, i); /* made here where the step did not make all */
+    return s;
 }
 
 static enum status step_table(struct bench *b, int64_t depth, struct err *err)
@@ -71,7 +64,7 @@ static enum status step_table(struct bench *b, int64_t depth, struct err *err)
         }
     double one = 0;
     for (int i = 0; s == OK && i < N_ROWS; i++) {
-        double t = median(ms[i], ROUNDS_OF_STEPS);
+        double t = stats_median(ms[i], ROUNDS_OF_STEPS);
         one = i == 0 ? t : one;
         printf("%2d rows %8.2f ms  %5.2f steps of one row  at most %5.2f times the speed\n",
                row_counts[i], t, t / one, row_counts[i] * one / t);
@@ -133,8 +126,8 @@ static enum status replays(struct bench *b, struct err *err)
     if (st != OK)
         return st;
     double n = (double)b->answer.n;
-    double plain = n / median(s[0], ROUNDS), drafted = n / median(s[1], ROUNDS);
-    double usual = median(ratio, ROUNDS); /* sorts them */
+    double plain = n / stats_median(s[0], ROUNDS), drafted = n / stats_median(s[1], ROUNDS);
+    double usual = stats_median(ratio, ROUNDS); /* sorts them */
     printf("prompt %zu, answer %zu tokens: %.1f tok/s, with drafts %.1f tok/s, ratio %.2f "
            "(%.2f - %.2f); last round: %lld steps, %lld drafted, %lld accepted\n",
            b->prompt.n, b->answer.n, plain, drafted, usual, ratio[0], ratio[ROUNDS - 1],

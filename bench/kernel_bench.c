@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "base/stats.h"
 #include "kernel/probe.h"
 #include "kernel/unpack.h"
 #include <stdio.h>
@@ -42,17 +43,6 @@ static const struct type_row types[] = {
     {QT_F32, "f32", 4, {2, -1}, 4},
 };
 enum { N_TYPES = sizeof types / sizeof types[0] };
-
-static double median(double *v, int n)
-{
-    for (int i = 1; i < n; i++)
-        for (int j = i; j > 0 && v[j] < v[j - 1]; j--) {
-            double x = v[j];
-            v[j] = v[j - 1];
-            v[j - 1] = x;
-        }
-    return v[n / 2];
-}
 
 /* ---- the kernels ---- */
 
@@ -125,10 +115,10 @@ static void bench_type(const struct type_row *t, const struct kernel_ops *ops, s
             gop[k] = 2.0 * (double)(j.w.rows * cols * tokens[i]) / s * 1e-9;
             part[k] = gb[k] / band[k];
         }
-        double mid = median(gop, ROUNDS);
+        double mid = stats_median(gop, ROUNDS);
         printf("%-7s n=%-4d %7.2f GB/s %5.0f%% of %5.1f   %7.1f GOP/s, best %7.1f\n", t->name,
-               (int)tokens[i], median(gb, ROUNDS), 100 * median(part, ROUNDS), median(band, ROUNDS),
-               mid, gop[ROUNDS - 1]);
+               (int)tokens[i], stats_median(gb, ROUNDS), 100 * stats_median(part, ROUNDS),
+               stats_median(band, ROUNDS), mid, gop[ROUNDS - 1]);
         fflush(stdout);
     }
     mem_aligned_free(w, row_bytes * (size_t)rows);

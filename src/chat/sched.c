@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 enum {
+    DEFAULT_ROWS = 256,
     DEFAULT_QUEUE = 4096,
     POLL_NS = 2000000 /* jobs that only wait for their sinks are looked at this often */
 };
@@ -312,8 +313,12 @@ static enum status sched_init(struct sched *s, const struct sched_options *o, st
         return err_set(err, EUSAGE, "scheduler: max_queue %d, max_ctx %lld, expected 0 or more",
                        o->max_queue, (long long)o->max_ctx);
     enum status st = prompt_format_new(&s->format, s->model, o->chat_template, err);
+    /* every row of a step may be an answer's, and answers pick on several threads */
+    struct engine_options eo = o->engine;
+    eo.max_rows = eo.max_rows ? eo.max_rows : DEFAULT_ROWS;
+    eo.max_logits = eo.max_rows;
     if (st == OK)
-        st = engine_new(&s->e, s->model, &o->engine, err);
+        st = engine_new(&s->e, s->model, &eo, err);
     if (st != OK)
         return st;
     struct model_info info;

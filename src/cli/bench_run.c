@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/stats.h"
 #include "cli/bench.h"
 #include <stdlib.h>
 
@@ -10,16 +11,10 @@ enum { PROBE_PASSES = 3 };
 
 /* ---- numbers ---- */
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static struct bench_stat sum_up(double *v, int64_t n)
 {
-    qsort(v, (size_t)n, sizeof *v, by_value);
-    return (struct bench_stat){(v[(n - 1) / 2] + v[n / 2]) / 2, v[0], v[n - 1]};
+    double median = stats_median(v, (size_t)n);
+    return (struct bench_stat){median, v[0], v[n - 1]};
 }
 
 /* What a run of a point does: tokens, steps of the engine, and bytes and products of weights. */
@@ -192,6 +187,8 @@ static enum status run_steps(struct bench *b, const struct seats *s, enum bench_
                                        .seq = kind == BENCH_STREAMS ? s->stream[i] : s->decode,
                                        .logits = true};
         st = engine_step(b->l.engine, row, (int)n, err);
+        for (int i = 0; st == OK && i < n; i++)
+            engine_logits(b->l.engine, i); /* made here where the step did not make all */
         if (st == OK && kind == BENCH_ROWS)
             engine_seq_truncate(b->l.engine, s->decode, b->depth);
     }

@@ -4,7 +4,14 @@
 #include "base/mem.h"
 #include <stdlib.h>
 
-enum { DEFAULT_CTX = 8192, DEFAULT_ROWS = 256, MAX_ROWS = 1 << 14, MAX_SEQS = 1 << 16 };
+enum {
+    DEFAULT_CTX = 8192,
+    DEFAULT_ROWS = 256,
+    MAX_ROWS = 1 << 14,
+    MAX_SEQS = 1 << 16,
+    LOGITS_BYTES = 16 << 20, /* that are kept by default, */
+    LOGITS_LEAST = 16,       /* and rows: an answer's usual drafts */
+};
 
 /* ---- memory ---- */
 
@@ -85,11 +92,12 @@ static enum status alloc_scratch(struct engine *e)
     e->gate = scratch(e, ff_rows, (size_t)hp->n_ff, sizeof *e->gate, &s);
     e->up = scratch(e, ff_rows, (size_t)hp->n_ff, sizeof *e->up, &s);
     e->worker = scratch(e, workers, e->worker_floats, sizeof *e->worker, &s);
-    e->logits = scratch(e, rows, (size_t)hp->n_vocab, sizeof *e->logits, &s);
+    e->logits = scratch(e, (size_t)e->max_logits, (size_t)hp->n_vocab, sizeof *e->logits, &s);
     for (int i = 0; i < hp->n_ropes; i++)
         if (hp->rope[i].scaling == ROPE_DYNAMIC && !e->row_freqs)
             e->row_freqs = scratch(e, rows, ROPE_KINDS, sizeof *e->row_freqs, &s);
     scratch_acts(e, &e->norm_acts, e->norm, (int64_t)rows, hp->n_embd, &s);
+    scratch_acts(e, &e->later_norm_acts, e->norm, e->max_logits, hp->n_embd, &s);
     scratch_acts(e, &e->attn_acts, e->attn, (int64_t)rows, hp_q_dim(hp), &s);
     scratch_acts(e, &e->ff_acts, e->gate, (int64_t)ff_rows, hp->n_ff, &s);
     return s == OK ? alloc_moe(e) : s;
@@ -109,9 +117,18 @@ static enum status check_options(const struct model *m, const struct engine_opti
                        INT32_MAX);
     if (o->max_rows < 0 || o->max_rows > MAX_ROWS)
         return err_set(err, EUSAGE, "max_rows is %d, expected 0 to %d", o->max_rows, MAX_ROWS);
+    if (o->max_logits < 0 || o->max_logits > MAX_ROWS)
+        return err_set(err, EUSAGE, "max_logits is %d, expected 0 to %d", o->max_logits, MAX_ROWS);
     if ((int)o->kv_type < KV_F16 || o->kv_type > KV_Q8)
         return err_set(err, EUSAGE, "kv_type is %d, expected f16, f32 or q8", (int)o->kv_type);
     return OK;
+}
+
+static int rows_of_logits(const struct engine *e, int asked)
+{
+    int64_t n = LOGITS_BYTES / (int64_t)sizeof *e->logits / e->m->hp.n_vocab;
+    n = asked ? asked : n < LOGITS_LEAST ? LOGITS_LEAST : n;
+    return n < e->max_rows ? (int)n : e->max_rows;
 }
 
 enum status engine_new(struct engine **out, const struct model *m, const struct engine_options *opt,
@@ -135,6 +152,7 @@ enum status engine_new(struct engine **out, const struct model *m, const struct 
     e->exact = opt->exact;
     e->n_ctx = opt->n_ctx ? opt->n_ctx : trained;
     e->max_rows = opt->max_rows ? opt->max_rows : DEFAULT_ROWS;
+    e->max_logits = rows_of_logits(e, opt->max_logits);
     for (int i = 0; i < hp->n_ropes; i++)
         for (int c = 0; c < 2; c++)
             rope_freqs(&hp->rope[i], c, &e->fixed_freqs[i][c]);
@@ -183,6 +201,10 @@ int64_t engine_n_ctx(const struct engine *e)
 int engine_max_rows(const struct engine *e)
 {
     return e->max_rows;
+}
+int engine_max_logits(const struct engine *e)
+{
+    return e->max_logits;
 }
 size_t engine_kv_memory(const struct engine *e)
 {
@@ -515,11 +537,21 @@ enum status engine_step(struct engine *e, const struct step_row *rows, int n, st
     return OK;
 }
 
-const float *engine_logits(const struct engine *e, int i)
+void engine_logits_keep(struct engine *e, int first, int n)
 {
-    if (i < 0 || i >= e->n_logits)
-        hearth_bug("logits %d were asked for, the last step gave %d", i, e->n_logits);
-    return e->logits + (int64_t)i * e->m->hp.n_vocab;
+    if (first < 0 || n < 1 || n > e->max_logits || first > e->n_wanted - n)
+        hearth_bug("logits %d to %d were asked for, the last step gave %d, %d at a time", first,
+                   first + n - 1, e->n_wanted, e->max_logits);
+    if (first >= e->logits_at && first + n <= e->logits_at + e->n_logits)
+        return;
+    int left = e->n_wanted - first;
+    engine_head(e, first, left < e->max_logits ? left : e->max_logits);
+}
+
+const float *engine_logits(struct engine *e, int i)
+{
+    engine_logits_keep(e, i, 1);
+    return e->logits + (int64_t)(i - e->logits_at) * e->m->hp.n_vocab;
 }
 
 enum status engine_prefill(struct engine *e, int seq, const int32_t *tokens, size_t n,

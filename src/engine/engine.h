@@ -13,10 +13,11 @@ struct engine;
 struct lora;
 
 struct engine_options {
-    int n_threads;        /* 0: all usable cores */
-    int64_t n_ctx;        /* tokens that the KV cache can hold in all; 0: min(trained, 8192) */
-    int max_rows;         /* rows of one step; 0: 256. Longer prompts are cut by the caller */
-    bool exact;           /* float32 arithmetic and a float32 KV cache */
+    int n_threads;  /* 0: all usable cores */
+    int64_t n_ctx;  /* tokens that the KV cache can hold in all; 0: min(trained, 8192) */
+    int max_rows;   /* rows of one step; 0: 256. Longer prompts are cut by the caller */
+    int max_logits; /* rows whose logits are kept at a time; 0: what 16 MB hold, at least 16 */
+    bool exact;     /* float32 arithmetic and a float32 KV cache */
     enum kv_type kv_type; /* default KV_F16 */
 };
 
@@ -27,6 +28,7 @@ const struct model *engine_model(const struct engine *e);
 struct pool *engine_pool(const struct engine *e);
 int64_t engine_n_ctx(const struct engine *e);
 int engine_max_rows(const struct engine *e);
+int engine_max_logits(const struct engine *e);
 /* Bytes reserved for the KV cache and in all (with scratch, without weights). Pages of both that
  * were never written take no memory. */
 size_t engine_kv_memory(const struct engine *e);
@@ -91,9 +93,14 @@ NODISCARD enum status engine_step(struct engine *e, const struct step_row *rows,
  * appended in a step of its own: fewer than n where the context or the free pages end, and where
  * the model's angles change with the length. 0: there is no room for one. */
 int engine_seq_ahead(const struct engine *e, int seq, int n);
-/* n_vocab float32 logits of the i-th row (in row order) of the last step that asked for them;
- * valid until the next step. */
-const float *engine_logits(const struct engine *e, int i);
+/* n_vocab float32 logits of the i-th row (in row order) of the last step that asked for them. Those
+ * of engine_max_logits rows are kept at a time, since a step's worth can be larger than all else
+ * that the engine needs: engine_step makes the first ones, and a row that is not there is made,
+ * with as many as follow it, in the place of the others. Valid until then or the next step. */
+const float *engine_logits(struct engine *e, int i);
+/* Sees to it that the logits of rows [first, first + n), n <= engine_max_logits, are there at the
+ * same time; asking for them changes nothing then and can be done from any thread. */
+void engine_logits_keep(struct engine *e, int first, int n);
 
 /* Feeds n tokens to seq in steps of at most max_rows; logits of the last one are then at
  * engine_logits(e, 0). `on_chunk` (may be NULL) is called between steps; non-zero stops with

@@ -59,7 +59,7 @@ struct engine {
     struct pool *pool;
     bool exact;
     int64_t n_ctx;
-    int max_rows;
+    int max_rows, max_logits;
 
     struct kv_cache kv;
     struct kv_seq *seqs;
@@ -86,12 +86,15 @@ struct engine {
     struct acts norm_acts, attn_acts, ff_acts;
     float *worker; /* (workers, worker_floats): attention's accumulators */
     size_t worker_floats;
-    float *logits; /* (rows, n_vocab) */
-    int n_logits;
+    float *logits;               /* (max_logits, n_vocab) */
+    int logits_at, n_logits;     /* the rows that it has */
+    int n_wanted;                /* rows whose logits were asked for: the first of e->norm */
+    struct acts later_norm_acts; /* (max_logits): rows of e->norm, of other logits than the first */
     struct moe_scratch moe;
 
     /* Called by the owner thread before rows [t0, t1) of a are multiplied with w, one of the
-     * model's matrices; a->x has their floats. NULL: nobody watches. */
+     * model's matrices; a->x has their floats. The head's rows come all at once, those too whose
+     * logits nobody asks for later. NULL: nobody watches. */
     void (*observe)(void *ctx, const struct mat *w, const struct acts *a, int64_t t0, int64_t t1);
     void *observe_ctx;
 
@@ -131,8 +134,11 @@ void engine_mul_rows(const struct engine *e, const struct mat *w, int64_t r0, in
 /* Rounds rows [t0, t1) for the products to come, where the arithmetic wants it. */
 void engine_quantize(const struct engine *e, struct acts *a, int64_t t0, int64_t t1);
 
-/* The model over e->rows[0, n_rows): keys and values go to the cache, logits to e->logits. */
+/* The model over e->rows[0, n_rows): keys and values go to the cache, logits of the first rows
+ * that want them to e->logits. */
 void engine_forward(struct engine *e);
+/* The logits of rows [first, first + n) of the n_wanted, n <= max_logits. */
+void engine_head(struct engine *e, int first, int n);
 /* attn = softmax(q k) v for the first n rows of e->q, whose places are e->rows[0, n). */
 void engine_attention(struct engine *e, int64_t layer, int n);
 /* Row t of gate becomes act(gate) * up, rounded into a. */

@@ -130,20 +130,26 @@ static int64_t grain_of(const struct engine *e, int64_t rows)
     return g < 16 ? 16 : g > 256 ? 256 : g;
 }
 
-void engine_mul(struct engine *e, const struct mul_part *parts, int n_parts, const struct acts *a,
-                int64_t n)
+static void multiply(struct engine *e, const struct mul_part *parts, int n_parts,
+                     const struct acts *a, int64_t n)
 {
     struct mul_phase ph = {e, parts, n_parts, a, n};
     int64_t rows = 0, work = 0; /* multiply-adds; some microseconds are not worth a wake-up */
     for (int i = 0; i < n_parts; i++) {
         rows += parts[i].w->rows;
         work += parts[i].w->rows * parts[i].w->cols * n;
-        if (e->observe)
-            e->observe(e->observe_ctx, parts[i].w, a, 0, n);
     }
     if (e->n_loras)
         engine_run(e, lora_down, &ph, n, 1, n == 1);
     engine_run(e, mul_rows, &ph, rows, grain_of(e, rows), work < 1 << 17);
+}
+
+void engine_mul(struct engine *e, const struct mul_part *parts, int n_parts, const struct acts *a,
+                int64_t n)
+{
+    for (int i = 0; i < n_parts && e->observe; i++)
+        e->observe(e->observe_ctx, parts[i].w, a, 0, n);
+    multiply(e, parts, n_parts, a, n);
 }
 
 /* ---- row by row ---- */
@@ -366,13 +372,32 @@ static int keep_wanted(struct engine *e)
     return kept;
 }
 
+void engine_head(struct engine *e, int first, int n)
+{
+    const struct hparams *hp = &e->m->hp;
+    const struct mul_part head = {.w = &e->m->mat[G_OUTPUT],
+                                  .y = e->logits,
+                                  .stride = hp->n_vocab,
+                                  .softcap = hp->logit_softcap,
+                                  .layer = -1};
+    struct acts a = e->norm_acts;
+    if (first > 0) { /* a product begins at row 0 */
+        a = e->later_norm_acts;
+        a.x = e->norm + first * hp->n_embd;
+        engine_quantize(e, &a, 0, n);
+    }
+    multiply(e, &head, 1, &a, n);
+    e->logits_at = first;
+    e->n_logits = n;
+}
+
 void engine_forward(struct engine *e)
 {
     const struct model *m = e->m;
     const struct hparams *hp = &m->hp;
     struct row_phase ph = {e, 0};
     int n = e->n_rows;
-    e->n_logits = 0;
+    e->n_logits = e->n_wanted = 0;
     engine_run(e, embed_rows, &ph, n, 1, n == 1);
     for (int64_t l = 0; l < hp->n_layers; l++) {
         const struct layer *ly = &m->layers[l];
@@ -397,11 +422,8 @@ void engine_forward(struct engine *e)
             ffn(e, l, n);
         engine_run(e, after_ffn, &ph, n, 1, n == 1);
     }
-    const struct mul_part head = {.w = &m->mat[G_OUTPUT],
-                                  .y = e->logits,
-                                  .stride = hp->n_vocab,
-                                  .softcap = hp->logit_softcap,
-                                  .layer = -1};
-    engine_mul(e, &head, 1, &e->norm_acts, n);
-    e->n_logits = n;
+    e->n_wanted = n;
+    if (e->observe)
+        e->observe(e->observe_ctx, &m->mat[G_OUTPUT], &e->norm_acts, 0, n);
+    engine_head(e, 0, n < e->max_logits ? n : e->max_logits);
 }

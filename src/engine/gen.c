@@ -95,7 +95,7 @@ static enum status gen_init(struct gen *g, struct err *err)
         st = sampler_new(&g->sampler, &g->p->sampler, (size_t)g->n_vocab, token_text, g, err);
     if (st == OK && g->p->min_tokens > 0)
         st = find_ends(g, err);
-    if (st == OK && g->p->draft > 0 && engine_max_rows(g->e) > 1)
+    if (st == OK && g->p->draft > 0 && engine_max_logits(g->e) > 1)
         st = drafter_new(&g->drafter, draft_text(g), g->p->draft_always, err);
     return st;
 }
@@ -369,7 +369,7 @@ int gen_rows(struct gen *g, struct step_row *rows, int most, int beside)
     if (!gen_reading(g)) {
         if (engine_seq_len(g->e, g->seq) >= g->n_ctx)
             return 0;
-        guess(g, most - 1, beside);
+        guess(g, (most < engine_max_logits(g->e) ? most : engine_max_logits(g->e)) - 1, beside);
         rows[0] = (struct step_row){.token = g->last, .seq = g->seq, .logits = true};
         for (int i = 0; i < g->n_draft; i++)
             rows[1 + i] = (struct step_row){.token = g->draft[i], .seq = g->seq, .logits = true};

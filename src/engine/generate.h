@@ -19,7 +19,7 @@ struct gen_params {
     bool context_shift;
     bool show_special; /* control tokens are told as text */
     /* most tokens guessed ahead in one step, 0 (off) to DRAFT_MAX: changes the speed and nothing
-     * that is told. The engine's max_rows bounds it too */
+     * that is told. The engine's max_logits bounds it too */
     int draft;
     bool draft_always; /* guess without asking whether it pays: for tests and measurements */
     /* tokens that seq holds already and that count for the penalties like the prompt's, so that an

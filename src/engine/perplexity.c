@@ -1,8 +1,10 @@
-/* Each step's rows are scored while their logits are still in the engine: nothing of the size of
- * the vocabulary is kept but what --save-logits encodes, a step's worth. */
+/* Each step's rows are scored while they are still in the engine, in groups of as many logits as it
+ * keeps: nothing of the size of the vocabulary is kept but what --save-logits encodes, a group's
+ * worth. */
 #include "engine/perplexity.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +51,7 @@ double row_kl(const float *b, const float *z, int64_t n, double logsum, double *
     return kl > 0 ? kl : kl <= 0 ? 0 : (double)NAN; /* below 0 by rounding only */
 }
 
-/* ---- a step ---- */
+/* ---- a group of a step's rows ---- */
 
 struct row_score {
     double nll, base_nll, kl;
@@ -60,12 +62,14 @@ struct scorer {
     const struct perplexity_options *o;
     struct perplexity *out;
     int64_t n_vocab;
-    const struct scored *rows; /* of the step */
-    struct row_score *scores;  /* (max_rows) */
-    size_t first;              /* the step's first row among all */
+    int most;                  /* rows of a group */
+    int at;                    /* the group's first row in the step */
+    size_t first;              /* and among all */
+    const struct scored *rows; /* of the group */
+    struct row_score *scores;  /* (most) */
     size_t total;              /* tokens */
     float *scratch;            /* (workers, n_vocab): a record, decoded */
-    unsigned char *encoded;    /* (max_rows, row_bytes) */
+    unsigned char *encoded;    /* (most, row_bytes) */
     size_t row_bytes;
     struct logprobs_writer *writer;
     double *kls; /* (n_scored) */
@@ -79,7 +83,7 @@ static const float *base_row(struct scorer *s, int64_t i, int worker, float *tar
 {
     *target = (float)NAN;
     if (s->o->reference)
-        return engine_logits(s->o->reference, (int)i);
+        return engine_logits(s->o->reference, s->at + (int)i);
     if (!s->o->recorded)
         return NULL;
     float *b = s->scratch + worker * s->n_vocab;
@@ -93,7 +97,7 @@ static void score_rows(void *ctx, int worker, int64_t begin, int64_t end)
 {
     struct scorer *s = ctx;
     for (int64_t i = begin; i < end; i++) {
-        const float *z = engine_logits(s->o->engine, (int)i);
+        const float *z = engine_logits(s->o->engine, s->at + (int)i);
         int32_t target = s->rows[i].target;
         struct row_score r = {0};
         int64_t top, base_top;
@@ -145,19 +149,32 @@ static enum status add_row(struct scorer *s, const struct row_score *r, struct e
     return OK;
 }
 
-static enum status score_step(void *ctx, const struct scored *rows, int n, size_t done,
-                              struct err *err)
+static enum status score_group(struct scorer *s, const struct scored *rows, int n, struct err *err)
 {
-    struct scorer *s = ctx;
     enum status st = OK;
     s->rows = rows;
     s->first = s->out->n_scored;
-    s->out->n_tokens = done;
+    engine_logits_keep(s->o->engine, s->at, n);
+    if (s->o->reference)
+        engine_logits_keep(s->o->reference, s->at, n);
     pool_run(engine_pool(s->o->engine), score_rows, s, n, 1);
     for (int i = 0; st == OK && i < n; i++)
         st = add_row(s, &s->scores[i], err);
     if (st == OK && s->writer)
         logprobs_put(s->writer, s->encoded, n);
+    return st;
+}
+
+static enum status score_step(void *ctx, const struct scored *rows, int n, size_t done,
+                              struct err *err)
+{
+    struct scorer *s = ctx;
+    enum status st = OK;
+    s->out->n_tokens = done;
+    for (s->at = 0; st == OK && s->at < n; s->at += s->most) {
+        int left = n - s->at;
+        st = score_group(s, rows + s->at, left < s->most ? left : s->most, err);
+    }
     if (st == OK && s->o->progress && s->out->n_scored)
         s->o->progress(s->o->progress_ctx, (double)done / (double)s->total,
                        exp(s->nll / (double)s->out->n_scored));
@@ -176,12 +193,6 @@ static struct estimate mean_of(double sum, double sum2, size_t n)
 static struct estimate exp_of(struct estimate x)
 {
     return (struct estimate){exp(x.mean), exp(x.mean) * x.error};
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static double quantile(const double *sorted, size_t n, double q)
@@ -210,7 +221,7 @@ static void finish(struct scorer *s)
     double rms = sqrt(square.mean);
     k->rms_dp = (struct estimate){rms, rms > 0 ? 0.5 / rms * square.error : 0};
     k->mean_dp = s->dp / (double)n;
-    qsort(s->kls, n, sizeof *s->kls, by_value);
+    stats_sort(s->kls, n);
     k->max = s->kls[n - 1];
     for (int i = 0; i < KL_QUANTILES; i++)
         k->at[i] = quantile(s->kls, n, kl_quantile_of[i]);
@@ -249,11 +260,11 @@ static enum status start_saving(struct scorer *s, const struct windows *w, struc
     size_t bytes;
     s->row_bytes = logprobs_row_bytes(h.encoding, h.n_vocab);
     struct logprobs_window *at = mem_array(w->n, sizeof *at);
-    if (size_mul(s->row_bytes, (size_t)engine_max_rows(s->o->engine), &bytes))
+    if (size_mul(s->row_bytes, (size_t)s->most, &bytes))
         s->encoded = malloc(bytes);
     if (!at || !s->encoded) {
         free(at);
-        return err_set(err, ENOMEMORY, "no memory for a step's log-probabilities");
+        return err_set(err, ENOMEMORY, "no memory for %d rows of log-probabilities", s->most);
     }
     for (size_t i = 0; i < w->n; i++)
         at[i] = (struct logprobs_window){w->at[i].start, w->at[i].n, w->at[i].first};
@@ -268,7 +279,10 @@ static enum status prepare(struct scorer *s, const struct windows *w, struct err
     enum status st = check_reference(s, w, err);
     if (st != OK)
         return st;
-    s->scores = mem_array((size_t)engine_max_rows(s->o->engine), sizeof *s->scores);
+    s->most = engine_max_logits(s->o->engine);
+    if (s->o->reference && engine_max_logits(s->o->reference) < s->most)
+        s->most = engine_max_logits(s->o->reference);
+    s->scores = mem_array((size_t)s->most, sizeof *s->scores);
     s->kls = mem_array(s->out->compared ? w->n_scored : 1, sizeof *s->kls);
     if (s->o->recorded && size_mul(workers, (size_t)s->n_vocab, &floats))
         s->scratch = mem_array(floats, sizeof *s->scratch);

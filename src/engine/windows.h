@@ -60,7 +60,7 @@ struct scored {
 struct windows_run {
     struct engine *const *engines; /* all of them run every step; same vocabulary */
     int n_engines;
-    bool all_rows; /* every row goes through the whole model, the head included */
+    bool all_rows; /* every row goes through the whole model, up to the head */
     /* After each step. n may be 0. `done` counts the tokens fed so far. */
     enum status (*on_step)(void *ctx, const struct scored *rows, int n, size_t done,
                            struct err *err);

@@ -185,6 +185,11 @@ INLINE vi vf_to_bf16(vf f)
     return vi_select(nan, (vi)(u >> 16) | vi_all(0x40), (vi)rounded);
 }
 
+INLINE vf vf_from_bf16(vi h)
+{
+    return (vf)(h << 16);
+}
+
 INLINE vi vh_load(const void *p)
 {
     vh h;

@@ -491,61 +491,42 @@ static void q8_0_lanes(const float *src, void *dst, int64_t n, const float *weig
     }
 }
 
-static void f16_lanes(const float *src, void *dst, int64_t n, const float *weight)
-{
-    (void)weight;
-    unsigned char *out = dst;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        vh_store(out + 2 * i, vf_to_f16(vf_load(src + i)));
-    for (; i < n; i++) {
-        uint16_t h = f32_to_f16(src[i]);
-        memcpy(out + 2 * i, &h, sizeof h);
+/* Floats of two bytes: NAME_lanes rounds, vectors with vf_to_NAME and what is left with
+ * f32_to_NAME. */
+#define HALF_QUANTIZER(name)                                                                       \
+    static void name##_lanes(const float *src, void *dst, int64_t n, const float *weight)          \
+    {                                                                                              \
+        (void)weight;                                                                              \
+        unsigned char *out = dst;                                                                  \
+        int64_t i = 0;                                                                             \
+        for (; i + LANES <= n; i += LANES)                                                         \
+            vh_store(out + 2 * i, vf_to_##name(vf_load(src + i)));                                 \
+        for (; i < n; i++) {                                                                       \
+            uint16_t h = f32_to_##name(src[i]);                                                    \
+            memcpy(out + 2 * i, &h, sizeof h);                                                     \
+        }                                                                                          \
     }
-}
+HALF_QUANTIZER(f16)
+HALF_QUANTIZER(bf16)
 
-static void bf16_lanes(const float *src, void *dst, int64_t n, const float *weight)
-{
-    (void)weight;
-    unsigned char *out = dst;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        vh_store(out + 2 * i, vf_to_bf16(vf_load(src + i)));
-    for (; i < n; i++) {
-        uint16_t h = f32_to_bf16(src[i]);
-        memcpy(out + 2 * i, &h, sizeof h);
+/* NAME_read_lanes expands, with vf_from_NAME and NAME_to_f32. */
+#define HALF_READER(name)                                                                          \
+    static void name##_read_lanes(const void *src, float *dst, int64_t n)                          \
+    {                                                                                              \
+        const unsigned char *in = src;                                                             \
+        int64_t i = 0;                                                                             \
+        for (; i + LANES <= n; i += LANES) {                                                       \
+            vf v = vf_from_##name(vh_load(in + 2 * i));                                            \
+            memcpy(dst + i, &v, sizeof v);                                                         \
+        }                                                                                          \
+        for (; i < n; i++) {                                                                       \
+            uint16_t h;                                                                            \
+            memcpy(&h, in + 2 * i, sizeof h);                                                      \
+            dst[i] = name##_to_f32(h);                                                             \
+        }                                                                                          \
     }
-}
-
-static void f16_read_lanes(const void *src, float *dst, int64_t n)
-{
-    const unsigned char *in = src;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        vf v = vf_from_f16(vh_load(in + 2 * i));
-        memcpy(dst + i, &v, sizeof v);
-    }
-    for (; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, in + 2 * i, sizeof h);
-        dst[i] = f16_to_f32(h);
-    }
-}
-
-static void bf16_read_lanes(const void *src, float *dst, int64_t n)
-{
-    const unsigned char *in = src;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        vi v = vh_load(in + 2 * i) << 16;
-        memcpy(dst + i, &v, sizeof v);
-    }
-    for (; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, in + 2 * i, sizeof h);
-        dst[i] = bf16_to_f32(h);
-    }
-}
+HALF_READER(f16)
+HALF_READER(bf16)
 
 const struct quantizers QUANTIZERS = {.name = QUANTIZERS_NAME,
                                       .f16_dequantize = f16_read_lanes,

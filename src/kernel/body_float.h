@@ -9,11 +9,12 @@
 
 enum {
     FLOAT_FEW = 4,
-    FLOAT_ROWS = 4,   /* of a register tile */
-    FLOAT_TOKENS = 3, /* of a register tile */
-    FLOAT_PANEL = 8,  /* rows that are expanded together */
-    FLOAT_COLS = 512, /* columns of these in the first cache */
-    FLOAT_CHUNK = 12, /* tokens that pass over them */
+    FLOAT_AHEAD = 1024, /* bytes that few tokens' rows are fetched ahead */
+    FLOAT_ROWS = 4,     /* of a register tile */
+    FLOAT_TOKENS = 3,   /* of a register tile */
+    FLOAT_PANEL = 8,    /* rows that are expanded together */
+    FLOAT_COLS = 512,   /* columns of these in the first cache */
+    FLOAT_CHUNK = 12,   /* tokens that pass over them */
 };
 
 /* Columns [k0, k0 + n) of one stored row as floats. */
@@ -108,8 +109,8 @@ INLINE void load_f32(const uint8_t *row, int64_t k, int64_t n, vf *a, vf *b)
     *b = vf_load(p + 16);
 }
 
-/* One row times n tokens, a constant at the call. */
-INLINE void float_row(const uint8_t *row, int64_t cols, load_fn *load, const float *x,
+/* One row of weights of `bytes` each times n tokens; both are constants at the call. */
+INLINE void float_row(const uint8_t *row, int64_t cols, load_fn *load, int bytes, const float *x,
                       int64_t x_stride, int n, float *y, int64_t y_stride)
 {
     float sum[FLOAT_FEW] = {0};
@@ -120,7 +121,10 @@ INLINE void float_row(const uint8_t *row, int64_t cols, load_fn *load, const flo
         for (int t = 0; t < n; t++)
             s0[t] = s1[t] = vf_set1(0);
         for (; k + 32 <= end; k += 32) {
-            __builtin_prefetch((const void *)((uintptr_t)row + 2 * (uintptr_t)k + 1024));
+            UNROLL
+            for (int at = 0; at < 32 * bytes; at += 64) /* the lines that 32 weights take */
+                __builtin_prefetch(
+                    (const void *)((uintptr_t)row + (uintptr_t)(k * bytes + at) + FLOAT_AHEAD));
             load(row, k, cols, &a, &b);
             UNROLL
             for (int t = 0; t < n; t++) {
@@ -147,17 +151,17 @@ INLINE void float_row(const uint8_t *row, int64_t cols, load_fn *load, const flo
 }
 
 INLINE void float_few(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a, int64_t t0,
-                      int64_t n, float *y, int64_t y_stride, load_fn *load)
+                      int64_t n, float *y, int64_t y_stride, load_fn *load, int bytes)
 {
     const float *x = a->x + t0 * a->x_stride;
     y += t0 * y_stride;
     for (int64_t r = r0; r < r1; r++) {
         const uint8_t *row = (const uint8_t *)w->data + (size_t)r * w->row_bytes;
         switch (n) {
-        case 1: float_row(row, w->cols, load, x, a->x_stride, 1, y + r, y_stride); break;
-        case 2: float_row(row, w->cols, load, x, a->x_stride, 2, y + r, y_stride); break;
-        case 3: float_row(row, w->cols, load, x, a->x_stride, 3, y + r, y_stride); break;
-        case 4: float_row(row, w->cols, load, x, a->x_stride, 4, y + r, y_stride); break;
+        case 1: float_row(row, w->cols, load, bytes, x, a->x_stride, 1, y + r, y_stride); break;
+        case 2: float_row(row, w->cols, load, bytes, x, a->x_stride, 2, y + r, y_stride); break;
+        case 3: float_row(row, w->cols, load, bytes, x, a->x_stride, 3, y + r, y_stride); break;
+        case 4: float_row(row, w->cols, load, bytes, x, a->x_stride, 4, y + r, y_stride); break;
         default: break;
         }
     }
@@ -281,19 +285,19 @@ static void float_many(const struct mat *w, int64_t r0, int64_t r1, const struct
     }
 }
 
-#define FLOAT_MUL(name)                                                                            \
+#define FLOAT_MUL(name, bytes)                                                                     \
     static void float_mul_##name(const struct mat *w, int64_t r0, int64_t r1,                      \
                                  const struct acts *a, int64_t t0, int64_t t1, float *y,           \
                                  int64_t y_stride)                                                 \
     {                                                                                              \
         if (t1 - t0 <= FLOAT_FEW)                                                                  \
-            float_few(w, r0, r1, a, t0, t1 - t0, y, y_stride, load_##name);                        \
+            float_few(w, r0, r1, a, t0, t1 - t0, y, y_stride, load_##name, bytes);                 \
         else                                                                                       \
             float_many(w, r0, r1, a, t0, t1, y, y_stride, expand_##name);                          \
     }
-FLOAT_MUL(f32)
-FLOAT_MUL(f16)
-FLOAT_MUL(bf16)
+FLOAT_MUL(f32, 4)
+FLOAT_MUL(f16, 2)
+FLOAT_MUL(bf16, 2)
 #undef FLOAT_MUL
 
 static void mul_exact(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a, int64_t t0,

@@ -10,43 +10,26 @@
  *   and FLOAT_VEC, FLOAT_SET, FLOAT_STEP, FLOAT_OPS in the same way. */
 #include "kernel/peak.h"
 
-static void peak_int8(void *ctx, int worker, int64_t begin, int64_t end)
-{
-    (void)ctx, (void)worker;
-    INT_VEC sum[CHAINS], a = INT_SET(3), b = INT_SET(5);
-#pragma GCC unroll 16
-    for (int i = 0; i < CHAINS; i++)
-        sum[i] = INT_SET(0);
-    for (int64_t k = begin * PEAK_ROUNDS; k < end * PEAK_ROUNDS; k++) {
-#pragma GCC unroll 16
-        for (int i = 0; i < CHAINS; i++) {
-            KEEP(a); /* or a product of the same two would be taken out of the loop */
-            INT_STEP(sum[i], a, b);
-        }
+/* KEEP(a): or a product of the same two would be taken out of the loop. */
+#define EACH_CHAIN _Pragma("GCC unroll 16") for (int i = 0; i < CHAINS; i++)
+#define PEAK_LOOP(name, VEC, SET, STEP, x, y)                                                      \
+    static void name(void *ctx, int worker, int64_t begin, int64_t end)                            \
+    {                                                                                              \
+        (void)ctx, (void)worker;                                                                   \
+        VEC sum[CHAINS], a = SET(x), b = SET(y);                                                   \
+        EACH_CHAIN sum[i] = SET(0);                                                                \
+        for (int64_t k = begin * PEAK_ROUNDS; k < end * PEAK_ROUNDS; k++)                          \
+            EACH_CHAIN                                                                             \
+            {                                                                                      \
+                KEEP(a);                                                                           \
+                STEP(sum[i], a, b);                                                                \
+            }                                                                                      \
+        EACH_CHAIN KEEP(sum[i]);                                                                   \
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < CHAINS; i++)
-        KEEP(sum[i]);
-}
-
-static void peak_f32(void *ctx, int worker, int64_t begin, int64_t end)
-{
-    (void)ctx, (void)worker;
-    FLOAT_VEC sum[CHAINS], a = FLOAT_SET(1.5f), b = FLOAT_SET(0.5f);
-#pragma GCC unroll 16
-    for (int i = 0; i < CHAINS; i++)
-        sum[i] = FLOAT_SET(0);
-    for (int64_t k = begin * PEAK_ROUNDS; k < end * PEAK_ROUNDS; k++) {
-#pragma GCC unroll 16
-        for (int i = 0; i < CHAINS; i++) {
-            KEEP(a);
-            FLOAT_STEP(sum[i], a, b);
-        }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < CHAINS; i++)
-        KEEP(sum[i]);
-}
+PEAK_LOOP(peak_int8, INT_VEC, INT_SET, INT_STEP, 3, 5)
+PEAK_LOOP(peak_f32, FLOAT_VEC, FLOAT_SET, FLOAT_STEP, 1.5f, 0.5f)
+#undef PEAK_LOOP
+#undef EACH_CHAIN
 
 const struct peak PEAK = {.isa = PEAK_ISA,
                           .int8 = peak_int8,

@@ -3,6 +3,7 @@
 #include "kernel/probe.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include "kernel/peak.h"
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -30,12 +31,6 @@ static void read_lines(void *ctx, int worker, int64_t begin, int64_t end)
     for (int k = 1; k < 8; k++)
         sum[0] += sum[k];
     atomic_fetch_add(&s->sum, sum[0]);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 enum status probe_open(struct probe **out, size_t bytes, struct err *err)
@@ -69,37 +64,34 @@ size_t probe_bytes(const struct probe *p)
     return p->bytes;
 }
 
-/* Rates of the passes, sorted. */
-static int read_passes(struct probe *p, struct pool *pool, int passes, double rate[MAX_PASSES])
+static struct probe_bandwidth read_passes(struct probe *p, struct pool *pool, int passes)
 {
+    double rate[MAX_PASSES];
     passes = passes < 1 ? 1 : passes > MAX_PASSES ? MAX_PASSES : passes;
     for (int i = 0; i < passes; i++) {
         int64_t start = clock_ns();
         pool_run(pool, read_lines, p, (int64_t)p->bytes, CHUNK);
         rate[i] = (double)p->bytes / (double)(clock_ns() - start + 1);
     }
-    qsort(rate, (size_t)passes, sizeof *rate, by_value);
-    return passes;
+    double median = stats_median(rate, (size_t)passes);
+    return (struct probe_bandwidth){median, rate[passes - 1], passes};
 }
 
 double probe_gb_s(struct probe *p, struct pool *pool, int passes)
 {
-    double rate[MAX_PASSES];
-    return rate[read_passes(p, pool, passes, rate) / 2];
+    return read_passes(p, pool, passes).median_gb_s;
 }
 
 enum status probe_read(struct probe_bandwidth *out, struct pool *pool, size_t bytes, int passes,
                        struct err *err)
 {
     struct probe *p;
-    double rate[MAX_PASSES];
     *out = (struct probe_bandwidth){0};
     enum status s = probe_open(&p, bytes, err);
     if (s != OK)
         return s;
     probe_gb_s(p, pool, 1); /* threads awake, translations known */
-    int n = read_passes(p, pool, passes ? passes : USUAL_PASSES, rate);
-    *out = (struct probe_bandwidth){rate[n / 2], rate[n - 1], n};
+    *out = read_passes(p, pool, passes ? passes : USUAL_PASSES);
     probe_close(p);
     return OK;
 }

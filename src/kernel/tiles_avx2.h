@@ -1,6 +1,7 @@
 /* Tiles (see body_mul.h) of every type with 256-bit registers. A register has eight lanes: half of
  * a tile, which is eight blocks of 32 or one super-block. Layouts: unpack.h. */
 #pragma once
+#include "kernel/tiles_x86.h"
 
 struct half_tile {
     __m256i u[8];
@@ -16,13 +17,6 @@ INLINE __m128i load_16(const uint8_t *p)
 INLINE __m256i load_16_16(const uint8_t *p, const uint8_t *q)
 {
     return _mm256_inserti128_si256(_mm256_castsi128_si256(load_16(p)), load_16(q), 1);
-}
-
-INLINE int32_t get_i32(const uint8_t *p)
-{
-    int32_t x;
-    memcpy(&x, p, 4);
-    return x;
 }
 
 /* z[i]'s half l is row 4l + i of an 8 x 4 matrix of dwords: u[c] is its column c */
@@ -289,17 +283,6 @@ INLINE void half_q2_k(const uint8_t *p, struct half_tile *t)
         t->ws[h] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(scale));
         t->wm[h] = _mm256_mul_ps(dmin, _mm256_cvtepi32_ps(min));
     }
-}
-
-/* 16 scales of 6 bits, less 32 */
-INLINE __m128i q3_k_scales(const uint8_t *s)
-{
-    uint32_t a0 = (uint32_t)get_i32(s), a1 = (uint32_t)get_i32(s + 4), t = (uint32_t)get_i32(s + 8);
-    uint32_t low = 0x0f0f0f0f, high = 0x30303030;
-    __m128i x = _mm_setr_epi32(
-        (int)((a0 & low) | (t << 4 & high)), (int)((a1 & low) | (t << 2 & high)),
-        (int)((a0 >> 4 & low) | (t & high)), (int)((a1 >> 4 & low) | (t >> 2 & high)));
-    return _mm_sub_epi8(x, _mm_set1_epi8(32));
 }
 
 INLINE void half_q3_k(const uint8_t *p, struct half_tile *t)

@@ -1,6 +1,7 @@
 /* Tiles (see body_mul.h) of every type with 512-bit registers: 16 blocks of one row, as they lie in
  * the file, to eight vectors whose lane j holds four weights of block j. Layouts: unpack.h. */
 #pragma once
+#include "kernel/tiles_x86.h"
 
 INLINE void tile_scale(struct tile *t, vf ws)
 {
@@ -45,13 +46,6 @@ INLINE __m256i words_at(const uint8_t *p, int s, int off)
 INLINE vf halves_at(const uint8_t *p, int s)
 {
     return _mm512_cvtph_ps(words_at(p, s, 0));
-}
-
-INLINE int32_t get_i32(const uint8_t *p)
-{
-    int32_t x;
-    memcpy(&x, p, 4);
-    return x;
 }
 
 /* 16 dwords, `stride` bytes apart */
@@ -376,17 +370,6 @@ INLINE void tile_q2_k(const uint8_t *p, struct tile *t)
     t->wm[0] = vf_mul(dmin, vf_from_vi(vi_and(_mm512_srli_epi32(pairs, 4), mask)));
     t->ws[1] = vf_mul(d, vf_from_vi(vi_and(_mm512_srli_epi32(pairs, 16), mask)));
     t->wm[1] = vf_mul(dmin, vf_from_vi(vi_and(_mm512_srli_epi32(pairs, 20), mask)));
-}
-
-/* 16 scales of 6 bits, less 32 */
-INLINE __m128i q3_k_scales(const uint8_t *s)
-{
-    uint32_t a0 = (uint32_t)get_i32(s), a1 = (uint32_t)get_i32(s + 4), t = (uint32_t)get_i32(s + 8);
-    uint32_t low = 0x0f0f0f0f, high = 0x30303030;
-    __m128i x = _mm_setr_epi32(
-        (int)((a0 & low) | (t << 4 & high)), (int)((a1 & low) | (t << 2 & high)),
-        (int)((a0 >> 4 & low) | (t & high)), (int)((a1 >> 4 & low) | (t >> 2 & high)));
-    return _mm_sub_epi8(x, _mm_set1_epi8(32));
 }
 
 INLINE void tile_q3_k(const uint8_t *p, struct tile *t)

@@ -17,8 +17,7 @@ static void convert(const char *folder, const char *recipe)
 {
     struct err err;
     struct quantize_stats stats;
-    snprintf(converted, sizeof converted, "%s/hearth-%ld-converted.gguf",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", (long)getpid());
+    snprintf(converted, sizeof converted, "%s", temp_path("converted.gguf"));
     assert_ok(
         quantize_file(folder, converted, recipe_by_name(str_from(recipe)), NULL, &stats, &err));
     assert_true(stats.n_tensors > 0 && stats.n_converted == stats.n_tensors);

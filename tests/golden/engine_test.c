@@ -112,6 +112,71 @@ static void check_determinism(const char *fmt, const char *name)
     model_close(m);
 }
 
+/* Fewer logits at a time than the step's rows: the same ones, whatever is asked for first. */
+static void check_few_logits(const char *fmt, const char *name, bool exact)
+{
+    struct err err;
+    struct model *m = open_model(fmt, name);
+    size_t vocab = vocab_of(m);
+    int32_t t[N];
+    struct step_row rows[N];
+    int seq;
+    some_tokens(t, N, 3, vocab);
+    float *want = malloc(N * vocab * sizeof *want), *got = malloc(N * vocab * sizeof *got);
+    assert_non_null(want);
+    assert_non_null(got);
+    struct engine *all = open_engine(m, (struct engine_options){.n_threads = 1, .exact = exact});
+    assert_true(engine_max_logits(all) >= N);
+    run_logits(all, t, N, N, want);
+    for (int most = 1; most <= N; most += most + 3) {
+        const struct engine_options o = {.n_threads = 2, .exact = exact, .max_logits = most};
+        struct engine *e = open_engine(m, o);
+        assert_int_equal(engine_max_logits(e), most);
+        run_logits(e, t, N, N, got); /* one after the other */
+        same_bits("few logits", got, want, N * vocab);
+        assert_ok(engine_seq_new(e, &seq, &err));
+        int n = 0;
+        for (int i = 0; i < N; i++)
+            rows[i] = (struct step_row){t[i], seq, i % 3 != 1};
+        assert_ok(engine_step(e, rows, N, &err));
+        for (int i = 0; i < N; i++)
+            n += rows[i].logits;
+        for (int i = N - 1, k = n - 1; i >= 0; i--)
+            if (rows[i].logits)
+                same_bits("from behind", engine_logits(e, k--), want + (size_t)i * vocab, vocab);
+        for (int k = 0; k + most <= n;
+             k++) { /* logits k are row 3 (k / 2) or the second after it */
+            engine_logits_keep(e, k, most);
+            const float *first = engine_logits(e, k), *last = engine_logits(e, k + most - 1);
+            assert_true(last - first == (most - 1) * (ptrdiff_t)vocab);
+            same_bits("first kept", first, want + (size_t)(k / 2 * 3 + k % 2 * 2) * vocab, vocab);
+        }
+        engine_free(e);
+    }
+    free(want);
+    free(got);
+    engine_free(all);
+    model_close(m);
+}
+
+static void test_few_logits(void **state)
+{
+    (void)state;
+    struct err err;
+    struct engine *e;
+    check_few_logits("hf/%s", "gemma2", false); /* with a soft cap on its logits */
+    check_few_logits("quant/llama2-%s.gguf", "Q2_K", false);
+    check_few_logits("hf/%s", "smollm3", true);
+    struct model *m = open_model("hf/%s", "llama2");
+    const struct engine_options bad = {.max_logits = -1}, small = {.max_rows = 3, .max_logits = 8};
+    assert_int_equal(engine_new(&e, m, &bad, &err), EUSAGE);
+    assert_non_null(strstr(err.msg, "max_logits is -1, expected 0 to"));
+    e = open_engine(m, small);
+    assert_int_equal(engine_max_logits(e), 3); /* no step has more rows */
+    engine_free(e);
+    model_close(m);
+}
+
 static void test_determinism(void **state)
 {
     (void)state;
@@ -408,10 +473,15 @@ static void test_steps_do_not_allocate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_determinism),       cmocka_unit_test(test_fork_and_truncate),
-        cmocka_unit_test(test_full_cache),        cmocka_unit_test(test_shift),
-        cmocka_unit_test(test_longrope),          cmocka_unit_test(test_dynamic_rope),
-        cmocka_unit_test(test_prefill_in_chunks), cmocka_unit_test(test_steps_do_not_allocate),
+        cmocka_unit_test(test_determinism),
+        cmocka_unit_test(test_few_logits),
+        cmocka_unit_test(test_fork_and_truncate),
+        cmocka_unit_test(test_full_cache),
+        cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_longrope),
+        cmocka_unit_test(test_dynamic_rope),
+        cmocka_unit_test(test_prefill_in_chunks),
+        cmocka_unit_test(test_steps_do_not_allocate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

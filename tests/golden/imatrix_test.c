@@ -8,16 +8,6 @@
 
 enum { WINDOW = 24, N = 4 * WINDOW, BOS = 1 };
 
-static const char *temp_path(const char *name)
-{
-    static char path[4][256];
-    static int next;
-    char *p = path[next++ % 4];
-    snprintf(p, sizeof path[0], "%s/hearth-%ld-%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
-             (long)getpid(), name);
-    return p;
-}
-
 static void some_tokens(int32_t *out, size_t n, uint32_t seed, int32_t vocab)
 {
     for (size_t i = 0; i < n; i++) {
@@ -335,6 +325,7 @@ static void nothing_around_changes_the_file(void **state)
         {.n_threads = 3, .max_rows = 256, .n_ctx = 1024},
         {.n_threads = 2, .max_rows = 7, .n_ctx = 64},
         {.n_threads = 2, .max_rows = 1, .n_ctx = 64},
+        {.n_threads = 2, .max_logits = 3}, /* the head's inputs count, not its outputs */
     };
     char path[512];
     int32_t tokens[N];

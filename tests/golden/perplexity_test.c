@@ -6,16 +6,6 @@
 #include "engine/quantize.h"
 #include <unistd.h>
 
-static const char *temp_path(const char *name)
-{
-    static char path[4][256];
-    static int next;
-    char *p = path[next++ % 4];
-    snprintf(p, sizeof path[0], "%s/hearth-%ld-%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
-             (long)getpid(), name);
-    return p;
-}
-
 static struct model *open_model(const char *path)
 {
     struct err err;
@@ -384,8 +374,8 @@ static void check_record(const struct pair *pair, enum logprobs_encoding encodin
     struct logprobs *l;
     const char *path = temp_path("record");
     struct windows w = cut(20, 0, pair->ids, N), again;
-    struct engine *a = open_engine(pair->base, (struct engine_options){.n_threads = 2});
-    struct engine *b = open_engine(pair->model, (struct engine_options){.n_threads = 2});
+    const struct engine_options few[2] = {{.n_threads = 2, .max_logits = 7}, {.max_logits = 3}};
+    struct engine *a = open_engine(pair->base, few[0]), *b = open_engine(pair->model, few[1]);
     struct perplexity_options o = {.engine = a, .save = path, .encoding = encoding};
     assert_ok(perplexity_run(&w, &o, &p, &err));
     assert_ok(logprobs_open(&l, path, &err));
@@ -490,6 +480,8 @@ static void nothing_around_changes_results(void **state)
         {.n_threads = 3, .max_rows = 1, .n_ctx = 64},
         {.n_threads = 2, .max_rows = 7, .n_ctx = 200},
         {.n_threads = 2, .max_rows = 64, .n_ctx = 128},
+        {.n_threads = 2, .max_logits = 1},
+        {.n_threads = 1, .max_logits = 5},
     };
     pair_open(&pair);
     for (int64_t stride = 0; stride <= 5; stride += 5) {

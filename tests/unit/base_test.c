@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "base/stats.h"
 #include "base/utf8.h"
 #include "support.h"
 #include <fcntl.h>
@@ -306,6 +307,28 @@ static void json_takes_huge_integers(void **state)
     assert_int_equal(json_parse(&j, STR("[12345678901234567890123, \"x"), "c", &err), EFORMAT);
 }
 
+/* Shuffles of up to six numbers, two of them equal. */
+static void a_median_is_the_middle(void **state)
+{
+    (void)state;
+    static const double sorted[] = {-3, 0.5, 2, 2, 7, 11}, middle[] = {-3, -1.25, 0.5, 1.25, 2, 2};
+    struct rng rng;
+    rng_seed(&rng, 3);
+    for (size_t n = 1; n <= 6; n++)
+        for (int round = 0; round < 200; round++) {
+            double v[6];
+            memcpy(v, sorted, sizeof v);
+            for (size_t i = n; i > 1; i--) {
+                size_t j = (size_t)(rng_next(&rng) % i);
+                double x = v[i - 1];
+                v[i - 1] = v[j];
+                v[j] = x;
+            }
+            assert_true(stats_median(v, n) == middle[n - 1]);
+            assert_memory_equal(v, sorted, n * sizeof *v);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +341,7 @@ int main(void)
         cmocka_unit_test(parts_of_killed_processes_go),
         cmocka_unit_test(pool_runs_every_item_once),
         cmocka_unit_test(json_takes_huge_integers),
+        cmocka_unit_test(a_median_is_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,14 +236,6 @@ static void truncations_are_refused(void **state)
 
 /* ---- writing and reading back ---- */
 
-static char *temp_path(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/hearth-%ld-%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
-             (long)getpid(), name);
-    return path;
-}
-
 static void put_metadata(struct gguf_writer *w)
 {
     const struct str strs[] = {STR("a"), STR(""), STR("ccc")};
@@ -312,7 +304,7 @@ static void what_is_written_comes_back(void **state)
     struct err err;
     struct gguf_writer *w;
     struct gguf *g;
-    char *path = temp_path("round.gguf");
+    const char *path = temp_path("round.gguf");
     const float data[] = {1, 2, 3};
     const int64_t ne[] = {3, 1}, blocks[] = {64, 2};
     unsigned char q[4 * 18];
@@ -350,7 +342,7 @@ static void half_written_files_do_not_appear(void **state)
     struct err err;
     struct gguf_writer *w;
     const int64_t ne[] = {8};
-    char *path = temp_path("half.gguf");
+    const char *path = temp_path("half.gguf");
     assert_ok(gguf_writer_open(&w, path, &err));
     gguf_put_tensor(w, STR("t"), QT_F32, 1, ne);
     gguf_write_header(w);

@@ -19,14 +19,6 @@ static const struct logprobs_header header = {.encoding = LOGPROBS_Q16,
                                               .n_rows = ROWS,
                                               .bos = -1};
 
-static const char *temp_path(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/hearth-%ld-%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
-             (long)getpid(), name);
-    return path;
-}
-
 static void logits_of(int row, float z[VOCAB])
 {
     for (int i = 0; i < VOCAB; i++)

@@ -12,16 +12,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const char *temp_path(const char *name)
-{
-    static char path[4][256];
-    static int next;
-    char *p = path[next++ % 4];
-    snprintf(p, sizeof path[0], "%s/hearth-%ld-%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
-             (long)getpid(), name);
-    return p;
-}
-
 /* Parameter counts as the models' own pages give them. */
 static void shapes_have_their_published_size(void **state)
 {

@@ -193,8 +193,7 @@ static void shards_are_one(void **state)
     (void)state;
     struct err err;
     struct safetensors *s;
-    snprintf(folder, sizeof folder, "%s/hearth-st-%ld",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", (long)getpid());
+    snprintf(folder, sizeof folder, "%s", temp_path("shards"));
     assert_int_equal(mkdir(folder, 0700), 0);
     write_shard("1.safetensors", "{\"a\":{\"dtype\":\"I8\",\"shape\":[10],\"data_offsets\":[0,10]},"
                                  "\"extra\":{\"dtype\":\"I8\",\"shape\":[6],"
