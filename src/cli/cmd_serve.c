@@ -1,8 +1,12 @@
-/* hearth serve: the HTTP server, until a signal ends it. */
+/* hearth serve: the HTTP server over the store and the models in memory, until a signal ends it. */
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/entry.h"
+#include "cli/fit.h"
 #include "cli/load.h"
+#include "server/app.h"
+#include "server/ollama.h"
 #include "server/server.h"
 #include <signal.h>
 #include <stdio.h>
@@ -17,10 +21,14 @@ struct serving {
     struct buf cert, key, origins;
     const char *origin[MAX_ORIGINS];
     size_t n_origins;
+    struct app app;
 };
 
 static void release(struct serving *v)
 {
+    hub_free(v->app.hub);
+    if (v->app.store)
+        store_close(v->app.store);
     auth_free(v->auth);
     buf_release(&v->cert);
     buf_release(&v->key);
@@ -82,6 +90,44 @@ static enum status log_form(const char *name, enum access_form *form, struct err
     return name ? err_set(err, EUSAGE, "--log: '%s', expected text, json or off", name) : OK;
 }
 
+/* $HEARTH_KEEP_ALIVE or Ollama's variable: how long an idle model stays. */
+static enum status keep_alive(int64_t *ns, struct err *err)
+{
+    const char *said = getenv("HEARTH_KEEP_ALIVE");
+    said = said ? said : getenv("OLLAMA_KEEP_ALIVE");
+    *ns = (int64_t)5 * 60 * 1000000000;
+    if (!said || !*said)
+        return OK;
+    json_t *v = json_string(said);
+    enum status s = v ? ollama_keep_alive(v, ns, err) : err_set(err, ENOMEMORY, "serve: no memory");
+    json_decref(v);
+    return s;
+}
+
+static enum status open_app(struct serving *v, const struct options *o, struct err *err)
+{
+    struct hub_options h = {.threads = o->threads > 0 ? (int)o->threads : 0,
+                            .n_ctx = o->ctx > 0 ? o->ctx : 0};
+    uint64_t memory;
+    enum status s = keep_alive(&h.keep_alive_ns, err);
+    if (s == OK)
+        s = kv_type_from(o, &h.kv_type, err);
+    if (s == OK)
+        s = memory_to_use(&memory, err);
+    if (s == OK)
+        s = open_store(&v->app.store, err);
+    if (s != OK)
+        return s;
+    h.store = v->app.store;
+    h.memory = memory == UINT64_MAX ? 0 : memory / 10 * 8; /* the rest is for requests */
+    return hub_new(&v->app.hub, &h, err);
+}
+
+static void write_metrics(void *app, struct buf *out)
+{
+    hub_metrics(((struct app *)app)->hub, out);
+}
+
 static enum status prepare(struct serving *v, const struct options *o, struct server_options *so,
                            struct err *err)
 {
@@ -97,6 +143,8 @@ static enum status prepare(struct serving *v, const struct options *o, struct se
                         o->port == INT64_MIN ? -1 : (int)o->port, v->cert.n > 0, err);
     if (s != OK)
         return s;
+    so->app = &v->app;
+    so->metrics = write_metrics;
     so->routes = own_routes;
     so->n_routes = n_own_routes;
     so->auth = v->auth;
@@ -146,6 +194,8 @@ enum status cmd_serve(const struct options *o, struct err *err)
     sigaddset(&signals, SIGTERM);
     enum status s = prepare(&v, o, &so, err);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (s == OK)
+        s = open_app(&v, o, err);
     if (s == OK)
         s = server_new(&server, &so, err);
     if (s == OK) {

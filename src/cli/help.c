@@ -73,7 +73,7 @@ void help_command(enum command_id cmd, struct buf *out)
     buf_adds(out, "\noptions:\n");
     for (size_t i = 0; i < n_option_rows; i++) {
         const struct option_row *row = &option_rows[i];
-        if (!(row->commands & 1u << cmd))
+        if (!(row->commands & (uint64_t)1 << cmd))
             continue;
         size_t start = out->n;
         buf_adds(out, row->letter ? "  " : "      ");
@@ -114,7 +114,7 @@ void help_markdown(struct buf *out)
                    c->args, c->summary, c->more);
         for (size_t k = 0; k < n_option_rows; k++) {
             const struct option_row *row = &option_rows[k];
-            if (!(row->commands & 1u << i))
+            if (!(row->commands & (uint64_t)1 << i))
                 continue;
             struct buf head;
             buf_init(&head, 4096);
@@ -162,7 +162,7 @@ void help_man(struct buf *out)
         buf_addc(out, '\n');
         for (size_t k = 0; k < n_option_rows; k++) {
             const struct option_row *row = &option_rows[k];
-            if (!(row->commands & 1u << i))
+            if (!(row->commands & (uint64_t)1 << i))
                 continue;
             struct buf head;
             buf_init(&head, 4096);
@@ -204,7 +204,7 @@ void help_completion_bash(struct buf *out)
         buf_printf(out, "        %s) words='", command_rows[i].name);
         const char *space = "";
         for (size_t k = 0; k < n_option_rows; k++)
-            if (option_rows[k].commands & 1u << i) {
+            if (option_rows[k].commands & (uint64_t)1 << i) {
                 buf_printf(out, "%s--%s", space, option_rows[k].name);
                 space = " ";
             }
@@ -232,7 +232,7 @@ void help_completion_zsh(struct buf *out)
         buf_printf(out, "    %s) _arguments", command_rows[i].name);
         for (size_t k = 0; k < n_option_rows; k++) {
             const struct option_row *row = &option_rows[k];
-            if (!(row->commands & 1u << i))
+            if (!(row->commands & (uint64_t)1 << i))
                 continue;
             buf_printf(out, " \\\n        '--%s%s[", row->name, row->arg ? "=" : "");
             for (const char *p = row->help; *p; p++) {

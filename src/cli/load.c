@@ -79,7 +79,7 @@ enum status model_resolve(const char *name, char **path, struct err *err)
 #endif
 }
 
-static enum status kv_type_from(const struct options *o, enum kv_type *out, struct err *err)
+enum status kv_type_from(const struct options *o, enum kv_type *out, struct err *err)
 {
     static const struct {
         const char *name;

@@ -46,6 +46,9 @@ NODISCARD enum status sampling_from(struct sampler_params *p, const struct optio
 NODISCARD enum status generation_from(struct gen_params *p, const struct options *o,
                                       const struct model *m, struct err *err);
 
+/* --kv, or what goes with --exact. */
+NODISCARD enum status kv_type_from(const struct options *o, enum kv_type *out, struct err *err);
+
 /* "1,2,3" */
 NODISCARD enum status parse_ids(const char *text, struct tokens *out, struct err *err);
 

@@ -10,16 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BIT(c) (1u << CMD_##c)
+#define BIT(c) ((uint64_t)1 << CMD_##c)
 
-enum {
-    ALL_MODELS = BIT(RUN) | BIT(GENERATE) | BIT(LOGITS) | BIT(BENCH),
-    SAMPLING = BIT(RUN) | BIT(GENERATE),
-    TEXTS = BIT(PERPLEXITY) | BIT(IMATRIX), /* run a text through the model, in windows */
-    JSON_OUT = BIT(GENERATE) | BIT(CLASSIFY) | BIT(EMBED) | BIT(INSPECT) | BIT(BENCH) |
-               BIT(DOCTOR) | BIT(PERPLEXITY),
-    EVERY = (1u << CMD_COUNT) - 1,
-};
+#define ALL_MODELS (BIT(RUN) | BIT(GENERATE) | BIT(LOGITS) | BIT(BENCH))
+#define SAMPLING   (BIT(RUN) | BIT(GENERATE))
+#define TEXTS      (BIT(PERPLEXITY) | BIT(IMATRIX)) /* run a text through the model, in windows */
+#define JSON_OUT                                                                                   \
+    (BIT(GENERATE) | BIT(CLASSIFY) | BIT(EMBED) | BIT(INSPECT) | BIT(BENCH) | BIT(DOCTOR) |        \
+     BIT(PERPLEXITY))
+#define EVERY (BIT(COUNT) - 1)
 
 #define AT(field) offsetof(struct options, field)
 #define FLAG(n, c, field, cmds, text)                                                              \
@@ -200,7 +199,7 @@ static enum status unknown_option(enum command_id cmd, const char *arg, struct e
     snprintf(word, sizeof word, "%s", arg + strspn(arg, "-"));
     word[strcspn(word, "=")] = 0;
     for (size_t i = 0; i < n_option_rows; i++) {
-        if (!(option_rows[i].commands & 1u << cmd))
+        if (!(option_rows[i].commands & (uint64_t)1 << cmd))
             continue;
         if (strcmp(word, option_rows[i].name) == 0 ||
             (!word[1] && word[0] == option_rows[i].letter))
@@ -219,7 +218,8 @@ static enum status from_environment(struct options *o, enum command_id cmd, stru
 {
     for (size_t i = 0; i < n_option_rows; i++) {
         const struct option_row *row = &option_rows[i];
-        const char *value = row->env && (row->commands & 1u << cmd) ? getenv(row->env) : NULL;
+        const char *value =
+            row->env && (row->commands & (uint64_t)1 << cmd) ? getenv(row->env) : NULL;
         if (value && *value && take_value(o, row, value, err) != OK)
             return err_prefix(err, "%s", row->env);
     }
@@ -238,7 +238,7 @@ enum status options_parse(struct options *o, enum command_id cmd, int argc, char
         return s;
     for (size_t i = 0; i < n_option_rows; i++) {
         const struct option_row *row = &option_rows[i];
-        if (!(row->commands & 1u << cmd))
+        if (!(row->commands & (uint64_t)1 << cmd))
             continue;
         longs[n++] = (struct option){
             .name = row->name, .has_arg = row->type != OPT_FLAG, .val = 256 + (int)i};
@@ -257,7 +257,7 @@ enum status options_parse(struct options *o, enum command_id cmd, int argc, char
         if (c >= 256)
             row = &option_rows[c - 256];
         for (size_t i = 0; !row && c != '?' && c != ':' && i < n_option_rows; i++)
-            if (option_rows[i].letter == c && (option_rows[i].commands & 1u << cmd))
+            if (option_rows[i].letter == c && (option_rows[i].commands & (uint64_t)1 << cmd))
                 row = &option_rows[i];
         if (!row) {
             /* a letter inside a cluster is told alone; of a long option getopt has gone past it */

@@ -64,7 +64,7 @@ struct option_row {
     const char *arg; /* what the value is called in help: "N", "PATH" */
     const char *env; /* environment variable that gives the default, or NULL */
     const char *help;
-    uint32_t commands; /* bits of enum command_id */
+    uint64_t commands; /* bits of enum command_id */
 };
 
 enum command_id {

@@ -69,3 +69,6 @@ struct hub_model {
 };
 /* Calls fn for each loaded model, longest remaining first. */
 void hub_each(struct hub *h, void (*fn)(void *ctx, const struct hub_model *m), void *ctx);
+/* The models' numbers as Prometheus reads them, vLLM's names beside ours where gateways look for
+ * them. */
+void hub_metrics(struct hub *h, struct buf *out);

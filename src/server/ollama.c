@@ -371,7 +371,8 @@ static int on_event(void *ctx, const struct chat_event *ev)
     case CHAT_ERROR:
         if (reply_started(st->reply)) {
             buf_init(&body, 4096);
-            dialects[DIALECT_OLLAMA].error(&body, status_http(ev->error->code), ev->error, st->a->q);
+            dialects[DIALECT_OLLAMA].error(&body, status_http(ev->error->code), ev->error,
+                                           st->a->q);
             reply_line(st->reply, buf_str(&body));
             buf_release(&body);
         }

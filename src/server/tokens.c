@@ -80,7 +80,7 @@ static enum status write_tokens(struct jsonw *w, const struct tokenizer *t,
     return s;
 }
 
-enum status own_tokenize(struct http_request *q, struct reply *reply, struct err *err)
+enum status tokens_tokenize(struct http_request *q, struct reply *reply, struct err *err)
 {
     struct ask a;
     struct buf out;
@@ -117,7 +117,7 @@ enum status own_tokenize(struct http_request *q, struct reply *reply, struct err
     return finish(&a, reply, &out, s, err);
 }
 
-enum status own_detokenize(struct http_request *q, struct reply *reply, struct err *err)
+enum status tokens_detokenize(struct http_request *q, struct reply *reply, struct err *err)
 {
     struct ask a;
     struct buf out, text;
@@ -180,7 +180,7 @@ static enum status read_messages(struct ask *a, struct err *err)
     return ask_tools(a, json_object_get(a->body, "tools"), err);
 }
 
-enum status own_apply_template(struct http_request *q, struct reply *reply, struct err *err)
+enum status tokens_apply_template(struct http_request *q, struct reply *reply, struct err *err)
 {
     struct ask a;
     struct buf out, text;
@@ -283,7 +283,7 @@ static void write_ranks(struct buf *out, const struct ask *a, const struct rank 
     jsonw_end(&w);
 }
 
-enum status own_rerank(struct http_request *q, struct reply *reply, struct err *err)
+enum status tokens_rerank(struct http_request *q, struct reply *reply, struct err *err)
 {
     struct ask a;
     struct buf out;

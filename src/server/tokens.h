@@ -3,11 +3,11 @@
 #include "server/http.h"
 
 /* {model, content | prompt, add_special, parse_special, with_pieces} -> {tokens: [...]} */
-handler_fn own_tokenize;
+handler_fn tokens_tokenize;
 /* {model, tokens} -> {content} */
-handler_fn own_detokenize;
+handler_fn tokens_detokenize;
 /* {model, messages, tools, think} -> {prompt, tokens: n} */
-handler_fn own_apply_template;
+handler_fn tokens_apply_template;
 /* {model, query, documents, top_n, return_documents} -> {results: [{index, relevance_score}]}, as
  * Jina's and Cohere's clients read it. */
-handler_fn own_rerank;
+handler_fn tokens_rerank;
