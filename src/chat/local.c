@@ -82,7 +82,7 @@ static enum status answer(struct local *l, struct turn *t, struct err *err)
             forget(l);
     }
     if (s == OK)
-        s = turn_done(t, kept, &stats, err);
+        s = turn_done(t, kept, &answer, &stats, err);
     tokens_free(&answer);
     return s;
 }

@@ -216,7 +216,7 @@ static enum status listen(struct sched *s, struct turn *t, struct job *j, struct
     }
     if (j->box.failed)
         return err_set(err, ENOMEMORY, "request: no memory for its events");
-    return turn_done(t, j->n_cached, &j->stats, err);
+    return turn_done(t, j->n_cached, &j->answer, &j->stats, err);
 }
 
 static enum status sched_chat(struct provider *p, const struct chat_request *r,
@@ -276,8 +276,15 @@ static void sched_free(struct provider *p)
     free(s);
 }
 
+static enum status sched_prompt(struct provider *p, const struct chat_request *r, struct buf *text,
+                                struct tokens *ids, struct err *err)
+{
+    struct sched *s = (struct sched *)p;
+    return turn_prompt(s->model, s->format, r, text, ids, err);
+}
+
 static const struct provider_ops sched_ops = {
-    .name = "local", .chat = sched_chat, .free = sched_free};
+    .name = "local", .chat = sched_chat, .prompt = sched_prompt, .free = sched_free};
 
 static enum status start_thread(struct sched *s, struct err *err)
 {

@@ -24,9 +24,20 @@ static enum status encode_messages(struct turn *t, const struct prompt_format *f
     return s;
 }
 
+static enum status add_ids(struct turn *t, const int32_t *ids, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!tokens_add(&t->prompt, ids[i]))
+            return err_set(err, ENOMEMORY, "prompt: no memory for its tokens");
+    return OK;
+}
+
 static enum status encode_prompt(struct turn *t, const struct prompt_format *f, struct err *err)
 {
     const struct chat_request *r = t->r;
+    enum status s = add_ids(t, r->before, r->n_before, err);
+    if (s != OK)
+        return s;
     if (r->n_messages)
         return encode_messages(t, f, err);
     if (r->prompt.p && r->suffix.p)
@@ -36,10 +47,7 @@ static enum status encode_prompt(struct turn *t, const struct prompt_format *f, 
     if (r->prompt.p)
         return tokenizer_encode(t->tok, r->prompt, TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL,
                                 &t->prompt, err);
-    for (size_t i = 0; i < r->n_tokens; i++)
-        if (!tokens_add(&t->prompt, r->tokens[i]))
-            return err_set(err, ENOMEMORY, "prompt: no memory for its tokens");
-    return OK;
+    return add_ids(t, r->tokens, r->n_tokens, err);
 }
 
 /* The request's parameters with the format's own stop text behind the request's. */
@@ -48,6 +56,8 @@ static enum status set_params(struct turn *t, const struct prompt_format *f, str
     const struct gen_params *p = &t->r->params;
     struct str own = t->r->n_messages ? prompt_format_stop(f) : STR("");
     t->params = *p;
+    if (t->r->max_ctx)
+        t->params.n_ctx = t->r->max_ctx;
     if (own.n == 0)
         return OK;
     t->stops = mem_array(p->n_stop + 1, sizeof *t->stops);
@@ -74,7 +84,12 @@ enum status turn_open(struct turn *t, const struct model *m, const struct prompt
     buf_init(&t->texts, MAX_TEXTS);
     if (turn_late(t))
         return too_late(err);
-    enum status s = encode_prompt(t, f, err);
+    enum status s = OK;
+    if (r->chat_template.p)
+        s = prompt_format_new(&t->own, m, r->chat_template, err);
+    f = t->own ? t->own : f;
+    if (s == OK)
+        s = encode_prompt(t, f, err);
     if (s == OK)
         s = set_params(t, f, err);
     if (s == OK && r->logprobs && !(t->logprob = mem_array(1, sizeof *t->logprob)))
@@ -82,8 +97,27 @@ enum status turn_open(struct turn *t, const struct model *m, const struct prompt
     return s;
 }
 
+/* The same without an answer to come: text gets what is rendered or given as text. */
+enum status turn_prompt(const struct model *m, const struct prompt_format *f,
+                        const struct chat_request *r, struct buf *text, struct tokens *ids,
+                        struct err *err)
+{
+    struct turn t;
+    enum status s = turn_open(&t, m, f, r, NULL, err);
+    if (s == OK && text && r->n_messages)
+        s = prompt_render_request(t.own ? t.own : f, r, text, err);
+    else if (s == OK && text)
+        s = tokenizer_decode(t.tok, t.prompt.id, t.prompt.n, false, text, err);
+    for (size_t i = 0; s == OK && ids && i < t.prompt.n; i++)
+        if (!tokens_add(ids, t.prompt.id[i]))
+            s = err_set(err, ENOMEMORY, "prompt: no memory for its tokens");
+    turn_close(&t);
+    return s;
+}
+
 void turn_close(struct turn *t)
 {
+    prompt_format_free(t->own);
     tokens_free(&t->prompt);
     free(t->stops);
     free(t->logprob);
@@ -150,7 +184,8 @@ int turn_event(struct turn *t, const struct gen_event *g)
     return stop || t->late || turn_cancelled(t);
 }
 
-enum status turn_done(struct turn *t, size_t n_cached, const struct gen_stats *g, struct err *err)
+enum status turn_done(struct turn *t, size_t n_cached, const struct tokens *answer,
+                      const struct gen_stats *g, struct err *err)
 {
     if (t->late && g->end == GEN_CANCELLED)
         return too_late(err);
@@ -169,6 +204,11 @@ enum status turn_done(struct turn *t, size_t n_cached, const struct gen_stats *g
         usage.end = GEN_STOP;
         usage.stop_index = -1;
     }
-    t->sink->event(t->sink->ctx, &(struct chat_event){.kind = CHAT_DONE, .usage = &usage});
+    struct chat_event done = {.kind = CHAT_DONE, .usage = &usage};
+    if (add_ids(t, answer->id, answer->n, NULL) == OK) {
+        done.ids = t->prompt.id;
+        done.n_ids = t->prompt.n;
+    }
+    t->sink->event(t->sink->ctx, &done);
     return OK;
 }

@@ -11,6 +11,7 @@ struct turn {
     const struct tokenizer *tok;
     struct tokens prompt;
     struct gen_params params;     /* the request's, with the format's stop text behind its own */
+    struct prompt_format *own;    /* of the request's own template; or NULL */
     struct str *stops;            /* of params */
     struct chat_logprob *logprob; /* NULL: not asked for */
     struct buf piece, texts;      /* of logprob */
@@ -25,6 +26,11 @@ NODISCARD enum status turn_open(struct turn *t, const struct model *m,
                                 const struct chat_sink *sink, struct err *err);
 void turn_close(struct turn *t);
 
+/* provider_prompt: the prompt's text and ids, each may be NULL. */
+NODISCARD enum status turn_prompt(const struct model *m, const struct prompt_format *f,
+                                  const struct chat_request *r, struct buf *text,
+                                  struct tokens *ids, struct err *err);
+
 /* Cancelled, or late? Any number of threads may ask, while nobody else writes to t. */
 bool turn_cancelled(const struct turn *t);
 bool turn_late(const struct turn *t);
@@ -33,5 +39,5 @@ bool turn_late(const struct turn *t);
 int turn_event(struct turn *t, const struct gen_event *ev);
 /* The answer is over: tells usage with CHAT_DONE. ELIMIT, and nothing is told, when it was the
  * deadline that ended it. n_cached: of the prompt's tokens, those not computed again. */
-NODISCARD enum status turn_done(struct turn *t, size_t n_cached, const struct gen_stats *stats,
-                                struct err *err);
+NODISCARD enum status turn_done(struct turn *t, size_t n_cached, const struct tokens *answer,
+                                const struct gen_stats *stats, struct err *err);
