@@ -24,7 +24,7 @@ struct stream {
     enum block open;
     int index; /* of the open block, or the next */
     struct buf out;
-    struct answer an;
+    struct gathered an;
 };
 
 static void write_usage(struct jsonw *w, const struct stream *st, const struct chat_usage *u)
@@ -200,7 +200,7 @@ static int on_event(void *ctx, const struct chat_event *ev)
 {
     struct stream *st = ctx;
     bool whole = !st->stream || ev->kind == CHAT_CALL || ev->kind == CHAT_DONE;
-    if (whole && !answer_take(&st->an, st->a, ev))
+    if (whole && !gathered_take(&st->an, st->a, ev))
         return 1;
     if (ev->kind == CHAT_READING || ev->kind == CHAT_ERROR)
         return 0;
@@ -212,7 +212,7 @@ static int on_event(void *ctx, const struct chat_event *ev)
 static enum status send_whole(struct stream *st, struct err *err)
 {
     struct jsonw w;
-    const struct answer *an = &st->an;
+    const struct gathered *an = &st->an;
     buf_clear(&st->out);
     jsonw_init(&w, &st->out, 0);
     jsonw_obj(&w);
@@ -271,13 +271,13 @@ static enum status answer(struct stream *st, struct err *err)
     if (s != OK)
         return s;
     buf_init(&st->out, BODY_MAX);
-    answer_init(&st->an);
+    gathered_init(&st->an);
     s = provider_chat(st->a->lease.provider, &st->a->r, &sink, err);
     if (s == OK && !st->stream)
         s = send_whole(st, err);
     else if (s != OK && reply_started(st->reply))
         stream_error(st, err);
-    answer_release(&st->an);
+    gathered_release(&st->an);
     buf_release(&st->out);
     return reply_started(st->reply) ? OK : s;
 }

@@ -388,20 +388,20 @@ bool ask_able(const struct ask *a, enum ability what)
 
 /* ---- answers ---- */
 
-void answer_init(struct answer *an)
+void gathered_init(struct gathered *an)
 {
-    *an = (struct answer){0};
+    *an = (struct gathered){0};
     buf_init(&an->text, ARENA_MAX);
     buf_init(&an->thinking, ARENA_MAX);
 }
 
-void answer_release(struct answer *an)
+void gathered_release(struct gathered *an)
 {
     buf_release(&an->text);
     buf_release(&an->thinking);
 }
 
-static bool add_call(struct answer *an, struct ask *a, const struct chat_call *call)
+static bool add_call(struct gathered *an, struct ask *a, const struct chat_call *call)
 {
     struct chat_call *v = arena_array(&a->arena, an->n_calls + 1, sizeof *v);
     if (!v)
@@ -415,7 +415,7 @@ static bool add_call(struct answer *an, struct ask *a, const struct chat_call *c
     return copy.id.p && copy.name.p && copy.arguments.p;
 }
 
-bool answer_take(struct answer *an, struct ask *a, const struct chat_event *ev)
+bool gathered_take(struct gathered *an, struct ask *a, const struct chat_event *ev)
 {
     switch (ev->kind) {
     case CHAT_READING: return true;

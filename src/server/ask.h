@@ -58,7 +58,7 @@ enum ability { ABLE_TOOLS, ABLE_THINKING, ABLE_INSERT };
 bool ask_able(const struct ask *a, enum ability what);
 
 /* What an answer is made of when it is not streamed, collected from the events. */
-struct answer {
+struct gathered {
     struct buf text, thinking;
     struct chat_call *calls; /* texts in the ask's arena */
     size_t n_calls;
@@ -66,10 +66,10 @@ struct answer {
     bool done;
     struct err error; /* with !done */
 };
-void answer_init(struct answer *an);
-void answer_release(struct answer *an);
+void gathered_init(struct gathered *an);
+void gathered_release(struct gathered *an);
 /* Takes an event in; the calls are copied into a's arena. false: no memory. */
-bool answer_take(struct answer *an, struct ask *a, const struct chat_event *ev);
+bool gathered_take(struct gathered *an, struct ask *a, const struct chat_event *ev);
 
 /* Now as RFC 3339 in UTC with nanoseconds, and as seconds. out: 40 bytes. */
 void time_rfc3339(char *out, int64_t unix_ns);

@@ -173,7 +173,7 @@ struct stream {
     bool chat, stream, ids;
     int64_t dropped; /* messages that truncation took */
     struct buf line, logprobs;
-    struct answer an;
+    struct gathered an;
 };
 
 static void write_head(struct jsonw *w, const struct ask *a)
@@ -299,7 +299,7 @@ static void write_usage(struct jsonw *w, const struct stream *st, const struct c
 static void write_done(struct stream *st, const struct chat_event *ev)
 {
     struct jsonw w;
-    const struct answer *an = &st->an;
+    const struct gathered *an = &st->an;
     bool all = !st->stream;
     buf_clear(&st->line);
     jsonw_init(&w, &st->line, 0);
@@ -351,7 +351,7 @@ static int on_event(void *ctx, const struct chat_event *ev)
     struct stream *st = ctx;
     struct buf body;
     bool whole = !st->stream || ev->kind == CHAT_CALL || ev->kind == CHAT_DONE;
-    if (whole && !answer_take(&st->an, st->a, ev))
+    if (whole && !gathered_take(&st->an, st->a, ev))
         return 1;
     if (!st->stream && ev->logprob)
         gather_logprob(st, ev->logprob);
@@ -403,12 +403,12 @@ static enum status answer(struct stream *st, bool truncate, struct err *err)
                        st->chat ? "chat" : "generate");
     buf_init(&st->line, LINE_MAX_BYTES);
     buf_init(&st->logprobs, LINE_MAX_BYTES);
-    answer_init(&st->an);
+    gathered_init(&st->an);
     enum status s;
     while ((s = provider_chat(a->lease.provider, &a->r, &sink, err)) == ECONTEXT && truncate &&
            !reply_started(st->reply) && drop_oldest(a))
         st->dropped++;
-    answer_release(&st->an);
+    gathered_release(&st->an);
     buf_release(&st->line);
     buf_release(&st->logprobs);
     return reply_started(st->reply) ? OK : s;

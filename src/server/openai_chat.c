@@ -19,7 +19,7 @@ struct stream {
     char id[64];
     int64_t created;
     struct buf out, *logprobs; /* per answer: a list's inside, when it is not streamed */
-    struct answer *an;         /* per answer */
+    struct gathered *an;       /* per answer */
     bool *begun;               /* per answer: its role has been told */
 };
 
@@ -352,9 +352,9 @@ static int stream_done(struct stream *st, int index)
 static int on_event(void *ctx, int index, const struct chat_event *ev)
 {
     struct stream *st = ctx;
-    struct answer *an = &st->an[index];
+    struct gathered *an = &st->an[index];
     bool whole = !st->stream || ev->kind == CHAT_CALL || ev->kind == CHAT_DONE;
-    if (whole && !answer_take(an, st->a, ev))
+    if (whole && !gathered_take(an, st->a, ev))
         return 1;
     if (ev->kind == CHAT_READING || ev->kind == CHAT_ERROR)
         return 0;
@@ -376,7 +376,7 @@ static int on_event(void *ctx, int index, const struct chat_event *ev)
 
 static void write_choice(struct jsonw *w, struct stream *st, int i)
 {
-    const struct answer *an = &st->an[i];
+    const struct gathered *an = &st->an[i];
     jsonw_obj(w);
     jsonw_kint(w, "index", i);
     jsonw_key(w, "message");
@@ -474,7 +474,7 @@ static enum status answer(struct stream *st, struct err *err)
     buf_init(&st->out, BODY_MAX);
     for (size_t i = 0; i < n; i++) {
         st->begun[i] = false;
-        answer_init(&st->an[i]);
+        gathered_init(&st->an[i]);
         buf_init(&st->logprobs[i], BODY_MAX);
     }
     enum status s = ask_many(a, requests, st->n, &sink, err);
@@ -485,7 +485,7 @@ static enum status answer(struct stream *st, struct err *err)
     else if (reply_started(st->reply))
         openai_stream_error(st->reply, err, a->q);
     for (size_t i = 0; i < n; i++) {
-        answer_release(&st->an[i]);
+        gathered_release(&st->an[i]);
         buf_release(&st->logprobs[i]);
     }
     buf_release(&st->out);

@@ -12,7 +12,7 @@ enum { BODY_MAX = 256 << 20, MAX_INPUTS = 2048 };
 /* ---- completions ---- */
 
 struct text_choice {
-    struct answer an;
+    struct gathered an;
     struct buf tokens, logprobs, tops, offsets; /* insides of the lists of "logprobs" */
     size_t chars;                               /* told so far, for the offsets */
     struct str echo;
@@ -232,7 +232,7 @@ static int on_event(void *ctx, int i, const struct chat_event *ev)
     if (ev->logprob)
         add_logprob(c, ev->logprob);
     if (!st->stream || ev->kind == CHAT_DONE) {
-        if (!answer_take(&c->an, st->a, &text))
+        if (!gathered_take(&c->an, st->a, &text))
             return 1;
         return st->stream ? send_chunk(st, i, STR(""), openai_finish(&c->an.usage, false)) : 0;
     }
@@ -304,7 +304,7 @@ static enum status complete(struct stream *st, const struct chat_request *reques
     for (int i = 0; i < st->n; i++) {
         struct text_choice *c = &st->choices[i];
         struct buf *lists[] = {&c->tokens, &c->logprobs, &c->tops, &c->offsets};
-        answer_init(&c->an);
+        gathered_init(&c->an);
         for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
             buf_init(lists[k], BODY_MAX);
     }
@@ -317,7 +317,7 @@ static enum status complete(struct stream *st, const struct chat_request *reques
         openai_stream_error(st->reply, err, st->a->q);
     for (int i = 0; i < st->n; i++) {
         struct text_choice *c = &st->choices[i];
-        answer_release(&c->an);
+        gathered_release(&c->an);
         buf_release(&c->tokens);
         buf_release(&c->logprobs);
         buf_release(&c->tops);
