@@ -6,7 +6,9 @@
  * (random tokens), and the program tells all answers' tokens per second, from the first request to
  * the last token, and how long the first token of an answer took (mean and longest). Before that,
  * one stream through the scheduler beside `generate` on an engine of its own, in turn: what the way
- * from thread to thread costs. Medians. */
+ * from thread to thread costs. Medians. Processor seconds are told too: unlike the clock's they
+ * hardly depend on what else the machine does (with one thread; more of them spin while they wait).
+ */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -49,6 +51,13 @@ static void *ask(void *ctx)
     const struct chat_sink sink = {on_event, c};
     c->status = provider_chat(c->p, &c->r, &sink, &c->err);
     return NULL;
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static double median(double *v, int n)
@@ -121,12 +130,14 @@ static enum status round_of(struct bench *b, struct provider *p, struct client *
 static enum status many(struct bench *b, int n, struct err *err)
 {
     struct client *c = mem_array((size_t)n, sizeof *c);
-    double wall[MAX_ROUNDS], mean[MAX_ROUNDS], longest[MAX_ROUNDS];
+    double wall[MAX_ROUNDS], mean[MAX_ROUNDS], longest[MAX_ROUNDS], cpu[MAX_ROUNDS];
     struct provider *p = NULL;
     struct sched_stats stats = {0};
     enum status st = c ? scheduler(b, n, &p, err) : err_set(err, ENOMEMORY, "no memory");
     for (int r = 0; st == OK && r < b->rounds; r++) {
+        double before = cpu_seconds();
         st = round_of(b, p, c, n, &wall[r], err);
+        cpu[r] = cpu_seconds() - before;
         mean[r] = longest[r] = 0;
         for (int i = 0; st == OK && i < n; i++) {
             double first = (double)(c[i].first - c[i].start) * 1e-9;
@@ -136,10 +147,12 @@ static enum status many(struct bench *b, int n, struct err *err)
     }
     if (st == OK) {
         sched_stats(p, &stats);
-        printf("%4d streams: %8.2f tok/s, first token %.3f s (longest %.3f), %.1f rows a step\n", n,
-               n * b->n_answer / median(wall, b->rounds), median(mean, b->rounds),
+        printf("%4d streams: %8.2f tok/s, first token %.3f s (longest %.3f), %.1f rows a step, "
+               "%.2f tokens a processor second\n",
+               n, n * b->n_answer / median(wall, b->rounds), median(mean, b->rounds),
                median(longest, b->rounds),
-               (double)(stats.answer_tokens + stats.prompt_tokens) / (double)stats.steps);
+               (double)(stats.answer_tokens + stats.prompt_tokens) / (double)stats.steps,
+               n * b->n_answer / median(cpu, b->rounds));
         fflush(stdout);
     }
     provider_free(p);
@@ -162,7 +175,7 @@ static enum status one(struct bench *b, struct err *err)
     struct engine_options eo = {.n_threads = b->threads, .n_ctx = b->n_prompt + b->n_answer + 64};
     struct provider *p = NULL;
     struct engine *e = NULL;
-    double alone[MAX_ROUNDS], through[MAX_ROUNDS], ratio[MAX_ROUNDS];
+    double alone[MAX_ROUNDS], through[MAX_ROUNDS], ratio[MAX_ROUNDS], cpu[MAX_ROUNDS];
     enum status st = OK;
     for (int r = 0; st == OK && r < b->rounds; r++) {
         struct gen_params gp = params(b);
@@ -174,15 +187,19 @@ static enum status one(struct bench *b, struct err *err)
         st = id ? engine_new(&e, b->m, &eo, err) : err_set(err, ENOMEMORY, "no memory");
         if (st == OK)
             st = engine_seq_new(e, &seq, err);
+        double before = cpu_seconds();
         if (st == OK)
             st = generate(e, seq, id, (size_t)b->n_prompt, &gp, heard, when, NULL, NULL, err);
+        double between = cpu_seconds();
         engine_free(e);
         e = NULL;
         free(id);
         if (st == OK)
             st = scheduler(b, 1, &p, err);
+        double after = cpu_seconds();
         if (st == OK)
             st = round_of(b, p, &c, 1, &wall, err);
+        cpu[r] = (cpu_seconds() - after) / (between - before);
         provider_free(p);
         p = NULL;
         if (st != OK)
@@ -192,8 +209,10 @@ static enum status one(struct bench *b, struct err *err)
         ratio[r] = through[r] / alone[r];
     }
     if (st == OK)
-        printf("one stream: alone %.2f tok/s, through the scheduler %.2f, ratio %.4f\n",
-               median(alone, b->rounds), median(through, b->rounds), median(ratio, b->rounds));
+        printf("one stream: alone %.2f tok/s, through the scheduler %.2f, ratio %.4f, "
+               "of processor time %.4f\n",
+               median(alone, b->rounds), median(through, b->rounds), median(ratio, b->rounds),
+               median(cpu, b->rounds));
     fflush(stdout);
     return st;
 }
