@@ -88,16 +88,21 @@ int prefix_find(struct prefix_cache *c, const int32_t *id, size_t n, size_t *len
     return best->seq;
 }
 
+struct prefix *prefix_oldest(struct prefix_cache *c)
+{
+    struct prefix *oldest = c->n ? c->v : NULL;
+    for (size_t i = 1; i < c->n; i++)
+        if (c->v[i].used < oldest->used)
+            oldest = &c->v[i];
+    return oldest;
+}
+
 bool prefix_evict(struct prefix_cache *c)
 {
-    size_t oldest = 0;
-    if (c->n == 0)
-        return false;
-    for (size_t i = 1; i < c->n; i++)
-        if (c->v[i].used < c->v[oldest].used)
-            oldest = i;
-    drop(c, oldest);
-    return true;
+    struct prefix *oldest = prefix_oldest(c);
+    if (oldest)
+        drop(c, (size_t)(oldest - c->v));
+    return oldest != NULL;
 }
 
 int64_t prefix_pages(struct prefix_cache *c)

@@ -31,6 +31,9 @@ size_t prefix_common(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b)
 void prefix_keep(struct prefix_cache *c, int seq, const int32_t *id, size_t n);
 /* The kept sequence with the most of the first tokens of id; *len (0: none) says how many. */
 int prefix_find(struct prefix_cache *c, const int32_t *id, size_t n, size_t *len);
+/* The one that was not used for the longest time, NULL: there is none. Valid until the next call.
+ */
+struct prefix *prefix_oldest(struct prefix_cache *c);
 /* Frees the one that was not used for the longest time. False: there is none. */
 bool prefix_evict(struct prefix_cache *c);
 /* Pages that freeing all would give back, and tokens kept. */

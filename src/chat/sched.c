@@ -265,10 +265,12 @@ static void sched_free(struct provider *p)
         pthread_cond_destroy(&s->work);
     }
     if (s->e) {
+        sched_save_prefixes(s);
         prefix_release(&s->prefixes);
         engine_free(s->e);
     }
     prompt_format_free(s->format);
+    free(s->identity);
     free(s->rows);
     free(s->stepping);
     free(s->waiting.v);
@@ -319,6 +321,11 @@ static enum status sched_init(struct sched *s, const struct sched_options *o, st
     if (o->max_queue < 0 || o->max_ctx < 0)
         return err_set(err, EUSAGE, "scheduler: max_queue %d, max_ctx %lld, expected 0 or more",
                        o->max_queue, (long long)o->max_ctx);
+    if (o->store && (o->identity.n == 0 || o->identity.n > 255))
+        return err_set(err, EUSAGE, "scheduler: an identity of %zu bytes, expected 1 to 255",
+                       o->identity.n);
+    if (o->store && !(s->identity = mem_dup(o->identity.p, o->identity.n)))
+        return err_set(err, ENOMEMORY, "scheduler: no memory");
     enum status st = prompt_format_new(&s->format, s->model, o->chat_template, err);
     /* every row of a step may be an answer's, and answers pick on several threads */
     struct engine_options eo = o->engine;

@@ -12,6 +12,7 @@
  * what lies between is the engine's thread's. */
 #pragma once
 #include "chat/chat.h"
+#include "chat/prefix_store.h"
 #include "engine/engine.h"
 
 struct sched_options {
@@ -19,6 +20,8 @@ struct sched_options {
     int64_t max_ctx;              /* tokens of one sequence at most; 0: engine's n_ctx */
     int max_queue;                /* requests that may wait; more are refused (EBUSY); 0: 4096 */
     struct str chat_template;     /* in place of the model's own; .p NULL: the model's */
+    struct prefix_store *store;   /* borrowed; prefixes go there and come from there; or NULL */
+    struct str identity;          /* with store: the model's digest and adapters; 1 to 255 bytes */
 };
 
 struct sched_stats {

@@ -187,14 +187,62 @@ static enum status begin(struct sched *s, struct job *j, size_t n_cached)
     return OK;
 }
 
-enum verdict { ADMITTED, FAILED, NO_ROOM };
-
 /* Is there room for `need` pages beside what the running ones need? */
 static bool fits(struct sched *s, int64_t need)
 {
     int64_t all = need + promised(s), free = engine_free_pages(s->e);
     return all <= free || all <= free + prefix_pages(&s->prefixes);
 }
+
+static struct str identity(const struct sched *s)
+{
+    return str_from(s->identity);
+}
+
+/* A prefix that the store has more of than the cache comes back into the cache, if there is room
+ * that nobody needs. */
+static void restore(struct sched *s, struct job *j, size_t have)
+{
+    const struct tokens *p = &j->turn->prompt;
+    struct buf snapshot;
+    struct err ignored;
+    int seq;
+    if (!s->o.store || j->gen || j->looked || (int64_t)p->n > engine_share_limit(s->e))
+        return;
+    j->looked = true;
+    buf_init(&snapshot, SIZE_MAX);
+    have += WORTH_WAITING;
+    size_t n = prefix_store_get(s->o.store, identity(s), p->id, p->n - 1, have, &snapshot);
+    int64_t need = n ? engine_snapshot_pages(s->e, buf_str(&snapshot)) : 0;
+    if (n && fits(s, need) && sched_make_room(s, need, s->running.n)) {
+        if (engine_seq_load(s->e, identity(s), buf_str(&snapshot), &seq, &ignored) != OK) {
+            prefix_store_forget(s->o.store, identity(s), p->id, p->n - 1, have);
+        } else if (engine_seq_len(s->e, seq) < (int64_t)n) {
+            engine_seq_free(s->e, seq);
+        } else {
+            engine_seq_truncate(s->e, seq, (int64_t)n);
+            prefix_keep(&s->prefixes, seq, p->id, n);
+        }
+    }
+    buf_release(&snapshot);
+}
+
+void sched_save_prefixes(struct sched *s)
+{
+    if (!s->o.store)
+        return;
+    for (; s->prefixes.n; prefix_evict(&s->prefixes)) { /* the oldest first */
+        struct prefix *p = prefix_oldest(&s->prefixes);
+        struct buf snapshot;
+        struct err ignored;
+        buf_init(&snapshot, engine_seq_save_bytes(s->e, p->seq));
+        if (engine_seq_save(s->e, p->seq, identity(s), &snapshot, &ignored) == OK)
+            prefix_store_put(s->o.store, identity(s), p->id, p->n, &snapshot);
+        buf_release(&snapshot);
+    }
+}
+
+enum verdict { ADMITTED, FAILED, NO_ROOM };
 
 static enum verdict admit(struct sched *s, struct job *j, const struct source *from)
 {
@@ -252,6 +300,10 @@ void sched_admit(struct sched *s)
             continue;
         }
         struct source from = find_source(s, j);
+        if (s->o.store && !j->looked) {
+            restore(s, j, from.n);
+            from = find_source(s, j);
+        }
         j->leader = from.reader ? from.reader->order : -1;
         if (from.reader) {
             i++;

@@ -23,6 +23,7 @@ struct job {
     size_t n_cached;
     struct buf saved; /* of a sequence that lost its pages and cannot be computed again; or empty */
     int64_t n_pages;  /* of saved */
+    bool looked;      /* in the store */
     int64_t leader;   /* order of the job whose prompt we wait for, -1: none */
 
     /* of the step that is being made */
@@ -47,6 +48,7 @@ struct sched {
     const struct model *model;
     struct engine *e;
     struct prompt_format *format;
+    char *identity; /* of the model, for the store */
     int64_t max_ctx, n_vocab;
     int max_rows;
     pthread_t thread;
@@ -81,6 +83,8 @@ void sched_admit(struct sched *s);
 /* The job is over: keeps what its sequence holds, and lets its thread go on. It must be in neither
  * list. */
 void sched_end(struct sched *s, struct job *j);
+/* What is kept goes to the store. */
+void sched_save_prefixes(struct sched *s);
 /* Room for `need` pages beside those reserved, if need be by giving up what is kept and then
  * running jobs behind place `at` of the order. */
 bool sched_make_room(struct sched *s, int64_t need, size_t at);

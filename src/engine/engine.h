@@ -66,8 +66,9 @@ NODISCARD enum status engine_seq_save(const struct engine *e, int seq, struct st
 NODISCARD enum status engine_seq_load(struct engine *e, struct str identity, struct str snapshot,
                                       int *seq, struct err *err);
 size_t engine_seq_save_bytes(const struct engine *e, int seq); /* at most so many */
-/* Pages that loading a snapshot of n positions takes. */
+/* Pages that n positions take, and those that loading a snapshot takes (0 for one that is none). */
 int64_t engine_pages_of(int64_t n);
+int64_t engine_snapshot_pages(const struct engine *e, struct str snapshot);
 
 /* Room, in pages of KV_PAGE positions: free ones, those that appending n rows to a sequence takes
  * from them, and those that freeing all of these sequences together would give back. */

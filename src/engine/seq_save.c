@@ -60,6 +60,15 @@ int64_t engine_pages_of(int64_t n)
     return kv_pages_of(n);
 }
 
+int64_t engine_snapshot_pages(const struct engine *e, struct str snapshot)
+{
+    struct header h;
+    if (snapshot.n < sizeof h)
+        return 0;
+    memcpy(&h, snapshot.p, sizeof h);
+    return h.len < 0 || h.len > e->n_ctx ? 0 : kv_pages_of(h.len);
+}
+
 enum status engine_seq_save(const struct engine *e, int seq, struct str identity, struct buf *out,
                             struct err *err)
 {
