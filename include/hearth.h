@@ -145,8 +145,9 @@ typedef struct hearth_result {
 } hearth_result;
 
 /* Answers a conversation through the model's chat template. The whole conversation is given each
- * time; what it shares with the call before is not computed again. on_text and result may be
- * NULL. HEARTH_CANCELLED when on_text returned non-zero. */
+ * time; what it shares with the call before is not computed again. What a model thinks aloud before
+ * it answers is not told. on_text and result may be NULL. HEARTH_CANCELLED when on_text returned
+ * non-zero. */
 HEARTH_API hearth_status hearth_chat(hearth *h, const hearth_message *messages, size_t n,
                                      const hearth_sampling *sampling, hearth_on_text on_text,
                                      void *user, hearth_result *result, hearth_error *err);

@@ -1,4 +1,5 @@
 #include "chat/prompt.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "chat/prompt_json.h"
 #include "text/chat_template.h"
@@ -9,7 +10,55 @@ enum { MAX_VALUES = 256 << 20 }; /* bytes of a conversation as template values *
 struct prompt_format {
     const struct model *model;
     struct jinja *template; /* NULL: the plain format */
+    struct reply_format reply;
+    struct tokens shown;
+    bool short_ids; /* it refuses calls whose ids are not nine letters and digits (Mistral) */
 };
+
+/* A rendering of an answer that calls, or says, REPLY_PROBE_NAME; false when the template refuses.
+ */
+static bool render_probe(const struct prompt_format *f, bool calls, struct buf *out)
+{
+    struct arena a;
+    struct err ignored;
+    arena_init(&a, 1 << 20);
+    struct jval *arguments =
+        jval_map_set(&a, jval_map(&a), STR("query"), jval_str(&a, STR(REPLY_PROBE_VALUE)));
+    struct jval *function =
+        jval_map_set(&a, jval_map(&a), STR("name"), jval_str(&a, STR(REPLY_PROBE_NAME)));
+    function = jval_map_set(&a, function, STR("arguments"), arguments);
+    struct jval *call = jval_map_set(&a, jval_map(&a), STR("function"), function);
+    call = jval_map_set(&a, call, STR("type"), jval_str(&a, STR("function")));
+    call = jval_map_set(&a, call, STR("id"), jval_str(&a, STR("abcdefghi")));
+    struct jval *user = jval_map_set(&a, jval_map(&a), STR("role"), jval_str(&a, STR("user")));
+    user = jval_map_set(&a, user, STR("content"), jval_str(&a, STR("?")));
+    struct jval *answer =
+        jval_map_set(&a, jval_map(&a), STR("role"), jval_str(&a, STR("assistant")));
+    answer = jval_map_set(&a, answer, STR("content"),
+                          jval_str(&a, calls ? STR("") : STR(REPLY_PROBE_NAME)));
+    if (calls)
+        answer =
+            jval_map_set(&a, answer, STR("tool_calls"), jval_list_add(&a, jval_list(&a), call));
+    struct jval *messages = jval_list_add(&a, jval_list_add(&a, jval_list(&a), user), answer);
+    struct prompt_vars v = {.messages = messages, .no_generation_prompt = true};
+    bool ok = messages && prompt_render(f, &v, out, &ignored) == OK;
+    arena_release(&a);
+    return ok;
+}
+
+/* What a template of no known family writes around calls. */
+static void probe(struct prompt_format *f)
+{
+    struct buf called, said;
+    if (!reply_format_unknown(&f->reply))
+        return;
+    buf_init(&called, 1 << 20);
+    buf_init(&said, 1 << 20);
+    if (render_probe(f, true, &called) && render_probe(f, false, &said))
+        reply_format_probe(&f->reply, buf_str(&called), buf_str(&said));
+    buf_release(&called);
+    buf_release(&said);
+}
 
 enum status prompt_format_new(struct prompt_format **out, const struct model *m, struct str source,
                               struct err *err)
@@ -22,8 +71,14 @@ enum status prompt_format_new(struct prompt_format **out, const struct model *m,
         source = model_chat_template(m, NULL);
     if (source.n) {
         enum status s = jinja_compile(&f->template, source, err);
+        reply_format_detect(&f->reply, source);
+        f->short_ids = memmem(source.p, source.n, "length != 9", 11) != NULL;
+        if (s == OK) {
+            probe(f);
+            s = reply_format_shown(&f->reply, model_tokenizer(m), &f->shown, err);
+        }
         if (s != OK) {
-            free(f);
+            prompt_format_free(f);
             return err_prefix(err, "chat template");
         }
     }
@@ -37,12 +92,23 @@ void prompt_format_free(struct prompt_format *f)
         return;
     if (f->template)
         jinja_free(f->template);
+    tokens_free(&f->shown);
     free(f);
 }
 
 struct str prompt_format_stop(const struct prompt_format *f)
 {
     return f->template ? STR("") : STR("\nUser:");
+}
+
+const struct reply_format *prompt_format_reply(const struct prompt_format *f)
+{
+    return &f->reply;
+}
+
+const struct tokens *prompt_format_shown(const struct prompt_format *f)
+{
+    return &f->shown;
 }
 
 /* Text of a special token, .p NULL when the vocabulary has none. */
@@ -118,8 +184,24 @@ enum status prompt_arguments(struct arena *a, struct str json, struct jval **out
 }
 #endif
 
-static enum status add_call(struct arena *a, struct jval **list, const struct chat_call *c,
-                            struct err *err)
+/* The id of a call or its result. Where the template has rules for ids, one that keeps them is made
+ * of the id, or of the function's name where there is none. */
+static struct jval *id_value(const struct prompt_format *f, struct arena *a, struct str id,
+                             struct str name)
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    char made[9];
+    if (!f->short_ids || id.n == sizeof made)
+        return jval_str(a, id);
+    id = id.n ? id : name;
+    uint64_t h = hash_bytes(id.p, id.n);
+    for (size_t i = 0; i < sizeof made; i++, h /= 36)
+        made[i] = digits[h % 36];
+    return jval_str(a, (struct str){made, sizeof made});
+}
+
+static enum status add_call(const struct prompt_format *format, struct arena *a, struct jval **list,
+                            const struct chat_call *c, struct err *err)
 {
     struct jval *arguments, *call = jval_map(a), *f = jval_map(a);
     enum status s = prompt_arguments(a, c->arguments, &arguments, err);
@@ -127,8 +209,8 @@ static enum status add_call(struct arena *a, struct jval **list, const struct ch
         return s;
     f = jval_map_set(a, f, STR("name"), jval_str(a, c->name));
     f = jval_map_set(a, f, STR("arguments"), arguments);
-    if (c->id.n)
-        call = jval_map_set(a, call, STR("id"), jval_str(a, c->id));
+    if (c->id.n || format->short_ids)
+        call = jval_map_set(a, call, STR("id"), id_value(format, a, c->id, c->name));
     call = jval_map_set(a, call, STR("type"), jval_str(a, STR("function")));
     call = jval_map_set(a, call, STR("function"), f);
     *list = jval_list_add(a, *list, call);
@@ -136,8 +218,8 @@ static enum status add_call(struct arena *a, struct jval **list, const struct ch
 }
 
 /* A message under the names that templates use: thinking has two, as models differ. */
-static enum status message_value(struct arena *a, const struct chat_message *m, struct jval **out,
-                                 struct err *err)
+static enum status message_value(const struct prompt_format *f, struct arena *a,
+                                 const struct chat_message *m, struct jval **out, struct err *err)
 {
     struct jval *v = jval_map(a);
     v = jval_map_set(a, v, STR("role"), jval_str(a, m->role));
@@ -149,7 +231,7 @@ static enum status message_value(struct arena *a, const struct chat_message *m, 
     if (m->n_calls) {
         struct jval *calls = jval_list(a);
         for (size_t i = 0; i < m->n_calls; i++) {
-            enum status s = add_call(a, &calls, &m->calls[i], err);
+            enum status s = add_call(f, a, &calls, &m->calls[i], err);
             if (s != OK)
                 return s;
         }
@@ -157,8 +239,8 @@ static enum status message_value(struct arena *a, const struct chat_message *m, 
     }
     if (m->tool_name.n)
         v = jval_map_set(a, v, STR("name"), jval_str(a, m->tool_name));
-    if (m->call_id.n)
-        v = jval_map_set(a, v, STR("tool_call_id"), jval_str(a, m->call_id));
+    if (m->call_id.n || (f->short_ids && m->tool_name.n))
+        v = jval_map_set(a, v, STR("tool_call_id"), id_value(f, a, m->call_id, m->tool_name));
     *out = v;
     return OK;
 }
@@ -223,7 +305,7 @@ enum status prompt_render_request(const struct prompt_format *f, const struct ch
     enum status s = prompt_tools(&a, r, &v.tools, err);
     for (size_t i = 0; s == OK && i < n; i++) {
         struct jval *m = NULL;
-        s = message_value(&a, &r->messages[i], &m, err);
+        s = message_value(f, &a, &r->messages[i], &m, err);
         list = jval_list_add(&a, list, m);
     }
     v.messages = list;

@@ -10,7 +10,7 @@
  * where an empty line parts the messages, "Assistant:" at the end asks for the answer, and the
  * answer ends where the model writes "User:" on a new line. */
 #pragma once
-#include "chat/chat.h"
+#include "chat/reply.h"
 #include "engine/model.h"
 #include "text/jinja.h"
 
@@ -24,6 +24,11 @@ void prompt_format_free(struct prompt_format *f);
 
 /* The text that ends an answer of the plain format; empty for a template. */
 struct str prompt_format_stop(const struct prompt_format *f);
+
+/* How the template's models mark thinking and calls, and the control tokens that do; plain texts
+ * have neither. Valid as long as f. */
+const struct reply_format *prompt_format_reply(const struct prompt_format *f);
+const struct tokens *prompt_format_shown(const struct prompt_format *f);
 
 /* What a rendering needs, as the template's own values (tool calls, tools and all). */
 struct prompt_vars {

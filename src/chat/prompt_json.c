@@ -27,7 +27,7 @@ static enum status add_tools(struct arena *a, const struct chat_request *r, cons
     if (!list)
         return err_set(err, ELIMIT, "tools: too large");
     if (n == 0 && r->choice == CHOICE_NAMED)
-        return err_set(err, ENOTFOUND, "tool '%.*s': not among the request's tools",
+        return err_set(err, EUSAGE, "tool '%.*s': not among the request's tools",
                        STR_ARG(r->choice_name));
     *out = n ? list : NULL;
     return OK;

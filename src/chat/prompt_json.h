@@ -6,7 +6,7 @@
 
 /* The request's tools as a list, or NULL when the template is to see none: the request has none,
  * or forbids to call them. With CHOICE_NAMED only the one that has to be called. EUSAGE for text
- * that is not an array of {"type": "function", "function": {"name": ...}}, ENOTFOUND for a name
+ * that is not an array of {"type": "function", "function": {"name": ...}}, EUSAGE for a name
  * that is not among them. */
 NODISCARD enum status prompt_tools(struct arena *a, const struct chat_request *r,
                                    const struct jval **out, struct err *err);

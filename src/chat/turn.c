@@ -1,10 +1,22 @@
 #include "chat/turn.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "chat/infill.h"
 #include <stdlib.h>
 
 enum { MAX_PROMPT = 64 << 20, MAX_TEXTS = 64 << 20 };
+
+/* Puts what the answer has to begin with behind the rendered prompt. */
+static enum status force_beginning(struct turn *t, const struct prompt_format *f, struct buf *text,
+                                   struct err *err)
+{
+    const struct reply_format *reply = prompt_format_reply(f);
+    t->in_thinking = reply_starts_thinking(reply, buf_str(text));
+    enum status s = reply_force(reply, t->r, t->in_thinking, &t->forced, err);
+    buf_addstr(text, buf_str(&t->forced));
+    return s == OK ? buf_check(text, "prompt", err) : s;
+}
 
 /* A template writes BOS itself or relies on the tokenizer: it is put in front where the vocabulary
  * wants one and the template wrote none. */
@@ -13,6 +25,8 @@ static enum status encode_messages(struct turn *t, const struct prompt_format *f
     struct buf text;
     buf_init(&text, MAX_PROMPT);
     enum status s = prompt_render_request(f, t->r, &text, err);
+    if (s == OK)
+        s = force_beginning(t, f, &text, err);
     struct str prompt = buf_str(&text);
     int32_t bos = tokenizer_special(t->tok, SPECIAL_BOS);
     if (s == OK && bos >= 0 && tokenizer_adds_bos(t->tok) &&
@@ -58,6 +72,10 @@ static enum status set_params(struct turn *t, const struct prompt_format *f, str
     t->params = *p;
     if (t->r->max_ctx)
         t->params.n_ctx = t->r->max_ctx;
+    if (t->r->n_messages) {
+        t->params.shown = prompt_format_shown(f)->id;
+        t->params.n_shown = prompt_format_shown(f)->n;
+    }
     if (own.n == 0)
         return OK;
     t->stops = mem_array(p->n_stop + 1, sizeof *t->stops);
@@ -71,6 +89,49 @@ static enum status set_params(struct turn *t, const struct prompt_format *f, str
     return OK;
 }
 
+static int tell(struct turn *t, struct chat_event *ev)
+{
+    if (ev->kind != CHAT_CALL) {
+        ev->token = t->token;
+        ev->logprob = t->token_lp;
+        t->token = NULL;
+        t->token_lp = NULL;
+    }
+    t->stopped = t->sink->event(t->sink->ctx, ev) != 0 || t->stopped;
+    return t->stopped;
+}
+
+static int on_reply(void *ctx, enum chat_event_kind kind, struct str text,
+                    const struct chat_call *call)
+{
+    struct chat_event ev = {.kind = kind, .text = text, .call = call};
+    return tell(ctx, &ev);
+}
+
+/* The parser, which has read what the answer has to begin with. */
+static enum status open_reply(struct turn *t, const struct prompt_format *f, struct err *err)
+{
+    const struct chat_request *r = t->r;
+    const struct reply_format *format = prompt_format_reply(f);
+    if (r->n_messages == 0 || (!format->calls && !format->think))
+        return OK;
+    struct reply_options o = {
+        .format = format,
+        .tools = r->choice == CHOICE_NONE ? STR("") : r->tools,
+        .thinking = t->in_thinking,
+        .forced = t->forced.n > 0,
+        .one = r->choice == CHOICE_NAMED,
+        /* ids that differ from one turn of a conversation to the next, and are the same again when
+         * the same is asked */
+        .id_seed =
+            r->params.sampler.seed ^ hash_bytes(t->prompt.id, t->prompt.n * sizeof *t->prompt.id),
+        .tell = on_reply,
+        .ctx = t,
+    };
+    enum status s = reply_new(&t->reply, &o, err);
+    return s == OK ? reply_feed(t->reply, buf_str(&t->forced), err) : s;
+}
+
 static enum status too_late(struct err *err)
 {
     return err_set(err, ELIMIT, "deadline: it passed before the answer was over");
@@ -82,6 +143,7 @@ enum status turn_open(struct turn *t, const struct model *m, const struct prompt
     *t = (struct turn){.r = r, .sink = sink, .tok = model_tokenizer(m)};
     buf_init(&t->piece, MAX_TEXTS);
     buf_init(&t->texts, MAX_TEXTS);
+    buf_init(&t->forced, MAX_TEXTS);
     if (turn_late(t))
         return too_late(err);
     enum status s = OK;
@@ -92,6 +154,8 @@ enum status turn_open(struct turn *t, const struct model *m, const struct prompt
         s = encode_prompt(t, f, err);
     if (s == OK)
         s = set_params(t, f, err);
+    if (s == OK)
+        s = open_reply(t, f, err);
     if (s == OK && r->logprobs && !(t->logprob = mem_array(1, sizeof *t->logprob)))
         s = err_set(err, ENOMEMORY, "log-probabilities: no memory");
     return s;
@@ -123,6 +187,8 @@ void turn_close(struct turn *t)
     free(t->logprob);
     buf_release(&t->piece);
     buf_release(&t->texts);
+    buf_release(&t->forced);
+    reply_free(t->reply);
 }
 
 bool turn_cancelled(const struct turn *t)
@@ -171,24 +237,46 @@ static const struct chat_logprob *logprob_of(struct turn *t, const struct token_
     return lp;
 }
 
+/* A token's text through the parser. Each token comes with the first event that it leads to, or
+ * with one of its own that has no text. */
+static void tell_text(struct turn *t, const struct gen_event *g)
+{
+    struct chat_event ev = {.kind = CHAT_TEXT, .text = g->text};
+    t->token = g->tok;
+    t->token_lp = g->tok && t->logprob ? logprob_of(t, g->tok) : NULL;
+    if (t->reply) {
+        t->failed = reply_feed(t->reply, g->text, &t->error);
+        ev.kind = reply_is_thinking(t->reply) ? CHAT_THINKING : CHAT_TEXT;
+        ev.text = STR("");
+    }
+    if (t->failed == OK && !t->stopped && (!t->reply || t->token))
+        tell(t, &ev);
+}
+
 int turn_event(struct turn *t, const struct gen_event *g)
 {
-    struct chat_event ev = {.kind = CHAT_TEXT, .text = g->text, .token = g->tok};
-    if (g->prompt_total)
-        ev = (struct chat_event){
+    if (g->prompt_total) {
+        struct chat_event ev = {
             .kind = CHAT_READING, .done = g->prompt_done, .total = g->prompt_total};
-    else if (g->tok && t->logprob)
-        ev.logprob = logprob_of(t, g->tok);
-    int stop = t->sink->event(t->sink->ctx, &ev);
+        t->stopped = t->sink->event(t->sink->ctx, &ev) != 0;
+    } else {
+        tell_text(t, g);
+    }
     t->late = t->late || turn_late(t);
-    return stop || t->late || turn_cancelled(t);
+    return t->stopped || t->late || t->failed != OK || turn_cancelled(t) ||
+           (t->reply && reply_finished(t->reply));
 }
 
 enum status turn_done(struct turn *t, size_t n_cached, const struct tokens *answer,
                       const struct gen_stats *g, struct err *err)
 {
+    bool finished = t->reply && reply_finished(t->reply);
     if (t->late && g->end == GEN_CANCELLED)
         return too_late(err);
+    if (t->reply && g->end != GEN_CANCELLED && t->failed == OK)
+        t->failed = reply_end(t->reply, &t->error);
+    if (t->failed != OK)
+        return err_set(err, t->failed, "%s", t->error.msg);
     struct chat_usage usage = {
         .prompt_tokens = (int64_t)t->prompt.n,
         .cached_tokens = (int64_t)n_cached,
@@ -204,6 +292,8 @@ enum status turn_done(struct turn *t, size_t n_cached, const struct tokens *answ
         usage.end = GEN_STOP;
         usage.stop_index = -1;
     }
+    if (g->end == GEN_CANCELLED && finished && !t->stopped && !turn_cancelled(t))
+        usage.end = GEN_STOP;
     struct chat_event done = {.kind = CHAT_DONE, .usage = &usage};
     if (add_ids(t, answer->id, answer->n, NULL) == OK) {
         done.ids = t->prompt.id;

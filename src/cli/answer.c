@@ -2,9 +2,13 @@
 #include "base/jsonw.h"
 #include "cli/interrupt.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { MAX_ANSWER = 1 << 30 };
+
+#define DIM   "\033[2m"
+#define UNDIM "\033[0m"
 
 void answer_init(struct answer *a, const struct tokenizer *t, int n_logprobs)
 {
@@ -13,13 +17,17 @@ void answer_init(struct answer *a, const struct tokenizer *t, int n_logprobs)
                          .n_logprobs = n_logprobs,
                          .tokenizer = t,
                          .reading = {.what = "reading"}};
+    const char *term = getenv("TERM");
+    a->dims = a->terminal && term && strcmp(term, "dumb") != 0;
     buf_init(&a->text, MAX_ANSWER);
+    buf_init(&a->thinking, MAX_ANSWER);
     buf_init(&a->logprobs, MAX_ANSWER);
 }
 
 void answer_release(struct answer *a)
 {
     buf_release(&a->text);
+    buf_release(&a->thinking);
     buf_release(&a->logprobs);
 }
 
@@ -41,11 +49,11 @@ static size_t printable_run(struct str s, size_t *skip)
     return s.n;
 }
 
-static void write_clean(struct str s)
+static void write_clean(struct str s, FILE *to)
 {
     while (s.n) {
         size_t skip, n = printable_run(s, &skip);
-        fwrite(s.p, 1, n, stdout);
+        fwrite(s.p, 1, n, to);
         s = str_slice(s, n + skip, s.n);
     }
 }
@@ -72,6 +80,36 @@ static void note_logprobs(struct answer *a, const struct token_info *t)
     buf_addc(&a->logprobs, '\n');
 }
 
+static void begin_thinking(struct answer *a)
+{
+    fputs(a->dims ? DIM "Thinking...\n" : "Thinking...\n", a->terminal ? stdout : stderr);
+    a->in_thinking = true;
+}
+
+static void end_thinking(struct answer *a)
+{
+    if (!a->in_thinking)
+        return;
+    a->in_thinking = false;
+    fputs("\n...done thinking.\n\n", a->terminal ? stdout : stderr);
+    if (a->dims)
+        fputs(UNDIM, stdout);
+    fflush(stdout);
+}
+
+static int write_thinking(struct answer *a, struct str text)
+{
+    FILE *to = a->terminal ? stdout : stderr;
+    if (!a->in_thinking)
+        begin_thinking(a);
+    buf_addstr(&a->thinking, text);
+    if (isatty(fileno(to)))
+        write_clean(text, to);
+    else
+        fwrite(text.p, 1, text.n, to);
+    return fflush(to) != 0;
+}
+
 static int write_text(struct answer *a, const struct chat_event *ev)
 {
     progress_end(&a->reading);
@@ -79,10 +117,13 @@ static int write_text(struct answer *a, const struct chat_event *ev)
         note_logprobs(a, ev->token);
     if (ev->text.n == 0)
         return 0;
+    if (ev->kind == CHAT_THINKING)
+        return write_thinking(a, ev->text);
+    end_thinking(a);
     buf_addstr(&a->text, ev->text);
     a->at_line_start = ev->text.p[ev->text.n - 1] == '\n';
     if (a->terminal)
-        write_clean(ev->text);
+        write_clean(ev->text, stdout);
     else
         fwrite(ev->text.p, 1, ev->text.n, stdout);
     return fflush(stdout) != 0; /* nobody reads any more: stop */
@@ -94,12 +135,12 @@ static int on_event(void *ctx, const struct chat_event *ev)
     switch (ev->kind) {
     case CHAT_READING: progress_update(&a->reading, (double)ev->done / (double)ev->total); break;
     case CHAT_TEXT:
+    case CHAT_THINKING:
         if (write_text(a, ev) != 0)
             return 1;
         break;
     case CHAT_DONE: a->usage = *ev->usage; break;
-    case CHAT_THINKING:
-    case CHAT_CALL:
+    case CHAT_CALL: /* no tools are offered here */
     case CHAT_ERROR: break;
     }
     return interrupt_raised();
@@ -113,6 +154,7 @@ struct chat_sink answer_sink(struct answer *a)
 void answer_finish(struct answer *a)
 {
     progress_end(&a->reading);
+    end_thinking(a);
     if (!a->at_line_start)
         putchar('\n');
     fflush(stdout);

@@ -1,14 +1,18 @@
-/* The sink that writes an answer to the terminal or a pipe, and keeps it. */
+/* The sink that writes an answer to the terminal or a pipe, and keeps it. What the model thinks
+ * before goes to the terminal dimmed, between "Thinking..." and "...done thinking." as in Ollama;
+ * where standard output is a pipe, to standard error: a pipe gets the answer alone. */
 #pragma once
 #include "chat/chat.h"
 #include "cli/progress.h"
 #include "text/tokenizer.h"
 
 struct answer {
-    struct buf text; /* what the model said */
-    bool terminal;   /* standard output is one: control characters are left out */
+    struct buf text, thinking; /* what the model said, and what it thought before */
+    bool terminal;             /* standard output is one: control characters are left out */
+    bool dims;                 /* and it understands escape codes */
     bool at_line_start;
-    int n_logprobs; /* alternatives to tell of each token; -1: tell none */
+    bool in_thinking; /* the last that was told was thinking */
+    int n_logprobs;   /* alternatives to tell of each token; -1: tell none */
     const struct tokenizer *tokenizer;
     struct buf logprobs; /* told on standard error behind the answer */
     struct progress reading;

@@ -8,6 +8,7 @@ static void release_message(struct chat_message *m)
 {
     free((void *)(uintptr_t)m->role.p);
     free((void *)(uintptr_t)m->content.p);
+    free((void *)(uintptr_t)m->thinking.p);
 }
 
 void conversation_release(struct conversation *c)
@@ -37,6 +38,19 @@ enum status conversation_add(struct conversation *c, const char *role, struct st
         return err_set(err, ENOMEMORY, "conversation: no memory for message %zu", c->n + 1);
     }
     c->n++;
+    return OK;
+}
+
+enum status conversation_set_thinking(struct conversation *c, struct str thinking, struct err *err)
+{
+    if (thinking.n == 0)
+        return OK;
+    struct chat_message *m = &c->m[c->n - 1];
+    struct str copy = {mem_dup(thinking.p, thinking.n), thinking.n};
+    if (!copy.p)
+        return err_set(err, ENOMEMORY, "conversation: no memory for thinking");
+    free((void *)(uintptr_t)m->thinking.p);
+    m->thinking = copy;
     return OK;
 }
 
@@ -89,6 +103,8 @@ enum status conversation_save(const struct conversation *c, const char *path, st
         jsonw_obj(&w);
         jsonw_kstr(&w, "role", c->m[i].role);
         jsonw_kstr(&w, "content", c->m[i].content);
+        if (c->m[i].thinking.n)
+            jsonw_kstr(&w, "thinking", c->m[i].thinking);
         jsonw_end(&w);
     }
     jsonw_end(&w);

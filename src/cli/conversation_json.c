@@ -3,17 +3,21 @@
 
 static enum status add(struct conversation *c, const json_t *m, struct err *err)
 {
-    struct str role, content;
+    struct str role, content, thinking;
     if (!json_is_object(m))
         return err_set(err, EFORMAT, "message %zu: expected an object", c->n);
     enum status s = json_get_str(m, "role", &role, err);
     if (s == OK)
         s = json_get_str(m, "content", &content, err);
+    if (s == OK)
+        s = json_get_str(m, "thinking", &thinking, err);
     if (s == OK && (!role.p || !content.p))
         s = err_set(err, EFORMAT, "message %zu: no %s, expected role and content", c->n,
                     role.p ? "content" : "role");
-    return s == OK ? conversation_add(c, role.p, content, err)
-                   : err_prefix(err, "message %zu", c->n);
+    if (s != OK)
+        return err_prefix(err, "message %zu", c->n);
+    s = conversation_add(c, role.p, content, err);
+    return s == OK ? conversation_set_thinking(c, thinking, err) : s;
 }
 
 enum status conversation_load(struct conversation *c, const char *path, struct err *err)

@@ -140,7 +140,11 @@ static enum status keep_answer(struct session *s, struct answer *a, struct err *
 {
     enum status st = buf_check(&a->text, "answer", err);
     if (st == OK)
+        st = buf_check(&a->thinking, "thinking", err);
+    if (st == OK)
         st = conversation_add(&s->chat, "assistant", buf_str(&a->text), err);
+    if (st == OK)
+        st = conversation_set_thinking(&s->chat, buf_str(&a->thinking), err);
     if (st == OK && a->usage.end == GEN_CONTEXT)
         st = err_set(err, ECONTEXT,
                      "the context of %lld tokens is full and the answer cut, expected --ctx with "

@@ -278,6 +278,14 @@ static enum status pick(struct gen *g, int row, struct token_info *info, struct 
                    (long long)g->stats->n_generated);
 }
 
+static bool is_shown(const struct gen_params *p, int32_t token)
+{
+    bool shown = p->show_special;
+    for (size_t i = 0; i < p->n_shown && !shown; i++)
+        shown = p->shown[i] == token;
+    return shown;
+}
+
 /* One token has been chosen: remembers it, tells its text, and sets stats->end if it ends the
  * answer. */
 static enum status take(struct gen *g, const struct token_info *info, struct err *err)
@@ -297,7 +305,8 @@ static enum status take(struct gen *g, const struct token_info *info, struct err
     }
     buf_clear(&g->piece);
     buf_clear(&g->told);
-    enum status st = detok_add(g->tok, &g->detok, info->token, !g->p->show_special, &g->piece, err);
+    enum status st =
+        detok_add(g->tok, &g->detok, info->token, !is_shown(g->p, info->token), &g->piece, err);
     if (st != OK)
         return st;
     int stop = stopper_feed(&g->stopper, buf_str(&g->piece), &g->told);

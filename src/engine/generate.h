@@ -18,6 +18,9 @@ struct gen_params {
      * GEN_CONTEXT */
     bool context_shift;
     bool show_special; /* control tokens are told as text */
+    /* these control tokens are so all the same: markers that the reader looks for; may be NULL */
+    const int32_t *shown;
+    size_t n_shown;
     /* most tokens guessed ahead in one step, 0 (off) to DRAFT_MAX: changes the speed and nothing
      * that is told. The engine's max_logits bounds it too */
     int draft;

@@ -48,6 +48,12 @@ rc 0 "$hearth" run "$llama" "${short[@]}" --template "$tmp/t.jinja" you
 templated=$out
 rc 0 "$hearth" run "$llama" "${short[@]}" --no-chat 'Q: you A:'
 same "$templated" "$out"
+# what is thought aloud is no part of the answer: a pipe gets the answer alone
+printf '%s' '{{ messages[0].content }}<think>' >"$tmp/t.jinja"
+rc 0 "$hearth" run "$llama" "${short[@]}" --template "$tmp/t.jinja" you
+same "$out" ''
+has "$err" '^Thinking\.\.\.$'
+has "$err" '^\.\.\.done thinking\.$'
 echo '{% if %}' >"$tmp/t.jinja"
 rc 3 "$hearth" run "$llama" --template "$tmp/t.jinja" x
 has "$err" '^hearth: chat template: '

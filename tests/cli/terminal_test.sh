@@ -157,6 +157,30 @@ end
 S
 grep -q $'\x1b' "$tmp/shown" && fail "an escape code of the model's reached the terminal"
 
+# thinking is dimmed, and kept in the conversation
+printf '%s' '{{ messages[0].content }}<think>' >"$tmp/think.jinja"
+TERM=xterm play 0 -n 4 --temp 0 --template "$tmp/think.jinja" <<S
+see >>> 
+type hello\\r
+see Thinking...
+see ...done thinking.
+see >>> 
+type /save $tmp/thought.json\\r
+see 2 messages in
+see >>> 
+type /load $tmp/thought.json\\r
+see 2 messages from
+see >>> 
+type /save $tmp/again.json\\r
+see 2 messages in
+see >>> 
+type \\x04
+end
+S
+grep -q $'\x1b\\[2mThinking' "$tmp/shown" || fail "thinking is not dimmed"
+grep -q '"thinking": "' "$tmp/thought.json" || fail "thinking is not kept"
+cmp "$tmp/thought.json" "$tmp/again.json" || fail "thinking is lost between saving and loading"
+
 # a terminal that cannot be edited on gets plain lines
 TERM=dumb play 0 -n 4 <<'S'
 see >>> 
