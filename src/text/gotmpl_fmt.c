@@ -107,17 +107,17 @@ static void without_exponent(struct buf *b, const char *digits, int n, int exp)
     }
 }
 
-/* |v| in the shortest way that keeps the value; %e, %f and %g without a precision. limit: %g
- * takes an exponent from there on. */
-static void shortest(struct buf *b, double v, char verb, int limit)
+/* |v| in the shortest way that keeps the value; %e, %f and %g without a precision. */
+static void shortest(struct buf *b, double v, char verb)
 {
+    enum { G_LIMIT = 6 };
     char digits[24];
     int exp, n = gfmt_digits(v, digits, &exp);
     bool upper = verb == 'E' || verb == 'G';
     char lower = (char)(verb | 32);
     if (v == 0)
         exp = 0;
-    if (lower == 'e' || (lower == 'g' && (exp < -4 || exp >= limit)))
+    if (lower == 'e' || (lower == 'g' && (exp < -4 || exp >= G_LIMIT)))
         with_exponent(b, digits, n, exp, upper ? 'E' : 'e');
     else
         without_exponent(b, digits, n, exp);
@@ -137,7 +137,7 @@ static void precise(struct buf *b, double v, char verb, int prec, bool sharp)
 
 void gfmt_float(struct gfmt *f, double v, char verb, int prec)
 {
-    enum { G_LIMIT = 21, ROOM = 1100 };
+    enum { ROOM = 1100 };
     struct buf b;
     bool finite = isfinite(v);
     const char *sign = signbit(v) && !isnan(v) ? "-" : f->plus ? "+" : f->space ? " " : "";
@@ -149,7 +149,7 @@ void gfmt_float(struct gfmt *f, double v, char verb, int prec)
         if (!isnan(v) && *sign == 0)
             sign = "+";
     } else if (prec < 0 && !f->sharp) {
-        shortest(&b, fabs(v), verb, G_LIMIT);
+        shortest(&b, fabs(v), verb);
     } else {
         precise(&b, fabs(v), verb, prec < 0 ? 6 : prec, f->sharp);
     }
