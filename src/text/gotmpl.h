@@ -21,8 +21,8 @@ void gotmpl_free(struct gotmpl *t); /* NULL is allowed */
 struct gotmpl_options {
     struct jinja_limits limits;
     int64_t now; /* seconds since 1970 for currentDate; the zone is the local one */
-    /* The first action of the template itself that prints this field, and all that follows it in
-     * the source, is left out; .p NULL: nothing is. */
+    /* What follows in the source behind the first action of the template itself that prints this
+     * field is left out; .p NULL: nothing is. */
     struct str cut_at;
 };
 

@@ -318,14 +318,14 @@ bool gotmpl_mentions(const struct gotmpl *t, struct str field)
     return found;
 }
 
-/* The order of the first action that prints the field; UINT32_MAX: none does. */
+/* The order behind the first action that prints the field; UINT32_MAX: none does. */
 static uint32_t find_cut(const struct gnodes *body, struct str field)
 {
     uint32_t cut = UINT32_MAX;
     for (size_t i = 0; i < body->n && cut == UINT32_MAX; i++) {
         const struct gnode *n = &body->v[i];
         if (n->kind == GNODE_ACTION && pipe_mentions(n->pipe, field, true))
-            return n->order;
+            return n->order + 1;
         cut = find_cut(&n->body, field);
         if (cut == UINT32_MAX)
             cut = find_cut(&n->otherwise, field);

@@ -207,12 +207,12 @@ static void cuts_behind_a_field(void **state)
     static const struct {
         const char *source, *text;
     } rows[] = {
-        {"a{{.R}}b", "a"},
-        {"a{{if .R}}b{{.R}}c{{end}}d", "ab"},
+        {"a{{.R}}b", "a!"},
+        {"a{{if .R}}b{{.R}}c{{end}}d", "ab!"},
         {"a{{if .no}}b{{.R}}c{{else}}e{{end}}d", "a"},
-        {"a{{range .l}}x{{$.R}}y{{end}}{{print .R}}d", "ax!yx!y"},
-        {"a{{print (print .R)}}d", "a"},
-        {"a{{if .R}}{{template \"t\" .}}{{end}}{{.R}}{{define \"t\"}}-{{.R}}-{{end}}z", "a-!-"},
+        {"a{{range .l}}x{{$.R}}y{{end}}{{print .R}}d", "ax!yx!y!"},
+        {"a{{print (print .R)}}d{{.R}}", "a!"},
+        {"a{{if .R}}{{template \"t\" .}}{{end}}{{.R}}{{define \"t\"}}-{{.R}}-{{end}}z", "a-!-!"},
         {"a b", "a b"},
     };
     struct gotmpl_options opt = {.cut_at = STR("R")};
