@@ -67,8 +67,8 @@ struct gnodes {
 struct gnode {
     enum gnode_kind kind;
     uint32_t line;
-    uint32_t order; /* place in the source among all nodes of its template, from 0 */
-    struct str text; /* GNODE_TEXT; name of GNODE_TEMPLATE */
+    uint32_t order;     /* place in the source among all nodes of its template, from 0 */
+    struct str text;    /* GNODE_TEXT; name of GNODE_TEMPLATE */
     struct gpipe *pipe; /* NULL: GNODE_TEMPLATE without data */
     struct gnodes body, otherwise;
 };

@@ -17,7 +17,7 @@ struct gotmpl_chat_vars {
     /* A list of maps as chat_template.h takes it: role, content (a string or a list of parts),
      * thinking or reasoning_content, tool_calls, name or tool_name, tool_call_id. */
     const struct jval *messages;
-    const struct jval *tools; /* a list of {"type": "function", "function": {...}}, or NULL */
+    const struct jval *tools;  /* a list of {"type": "function", "function": {...}}, or NULL */
     struct str prompt, suffix; /* in place of messages: text around a gap; .p NULL: messages */
     bool think, think_set;     /* .Think, .IsThinkSet */
     struct str level;          /* .ThinkLevel; may be empty */

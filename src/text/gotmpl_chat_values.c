@@ -130,8 +130,7 @@ static const struct jval *list_of(struct arena *a, const struct jval *v, int dep
 {
     struct jval *out = jval_list(a);
     for (size_t i = 0; v && v->kind == JV_LIST && i < v->list.n; i++) {
-        const struct jval *item =
-            schemas ? property(a, v->list.v[i], depth) : any(a, v->list.v[i]);
+        const struct jval *item = schemas ? property(a, v->list.v[i], depth) : any(a, v->list.v[i]);
         out = jval_list_add(a, out, (struct jval *)(uintptr_t)item);
     }
     return out && out->list.n == 0 ? marked(out, GO_NIL) : out;
@@ -142,18 +141,17 @@ static const struct jval *property(struct arena *a, const struct jval *schema, i
     struct jval *p = gchat_struct(a);
     if (depth >= MAX_SCHEMA_DEPTH)
         schema = NULL;
-    p = set(a, p, "AnyOf", "anyOf",
-            list_of(a, jval_map_get(schema, STR("anyOf")), depth + 1, true), true);
+    p = set(a, p, "AnyOf", "anyOf", list_of(a, jval_map_get(schema, STR("anyOf")), depth + 1, true),
+            true);
     p = set(a, p, "Type", "type", type_of(a, jval_map_get(schema, STR("type"))), true);
     p = set(a, p, "Items", "items", any(a, jval_map_get(schema, STR("items"))), true);
-    p = set(a, p, "Description", "description",
-            text(a, jval_map_get(schema, STR("description"))), true);
-    p = set(a, p, "Enum", "enum",
-            list_of(a, jval_map_get(schema, STR("enum")), depth + 1, false), true);
+    p = set(a, p, "Description", "description", text(a, jval_map_get(schema, STR("description"))),
+            true);
+    p = set(a, p, "Enum", "enum", list_of(a, jval_map_get(schema, STR("enum")), depth + 1, false),
+            true);
     p = set(a, p, "Properties", "properties",
             properties(a, jval_map_get(schema, STR("properties")), true, depth + 1), true);
-    p = set(a, p, "Required", "required",
-            strings(a, jval_map_get(schema, STR("required"))), true);
+    p = set(a, p, "Required", "required", strings(a, jval_map_get(schema, STR("required"))), true);
     return p;
 }
 
@@ -174,8 +172,8 @@ static struct jval *tool(struct arena *a, const struct jval *v)
     const struct jval *function = jval_map_get(v, STR("function"));
     struct jval *f = gchat_struct(a), *t = gchat_struct(a);
     f = set(a, f, "Name", "name", text(a, jval_map_get(function, STR("name"))), false);
-    f = set(a, f, "Description", "description",
-            text(a, jval_map_get(function, STR("description"))), false);
+    f = set(a, f, "Description", "description", text(a, jval_map_get(function, STR("description"))),
+            false);
     f = set(a, f, "Parameters", "parameters",
             parameters(a, jval_map_get(function, STR("parameters"))), false);
     t = set(a, t, "Type", "type", text(a, jval_map_get(v, STR("type"))), false);

@@ -79,8 +79,7 @@ static const struct jval *operand(struct grun *r, const struct jval *dot, const 
 
 /* and, or: the first argument that decides, the rest not looked at. */
 static const struct jval *call_lazy(struct grun *r, const struct jval *dot,
-                                    const struct gcommand *c, bool until,
-                                    const struct jval *final)
+                                    const struct gcommand *c, bool until, const struct jval *final)
 {
     const struct jval *v = NULL;
     for (size_t i = 1; c && i < c->n; i++) {
@@ -109,10 +108,7 @@ static const struct jval *call(struct grun *r, const struct jval *dot, const str
         return NULL;
     if (final)
         v[written] = final;
-    const struct jval *result = f->call(r, v, n);
-    if (!result && r->status != OK && r->err->code == EFORMAT && f->name)
-        err_prefix(r->err, "%s", f->name);
-    return result;
+    return f->call(r, v, n);
 }
 
 static const struct jval *evaluate(struct grun *r, const struct jval *dot, const struct gpipe *p)

@@ -23,8 +23,8 @@ const struct jval *grun_error(struct grun *r, const char *fmt, ...)
 static void *ceiling(struct grun *r, const char *what, unsigned long long most)
 {
     if (r->status == OK)
-        r->status = err_set(r->err, ELIMIT, "template line %u: more than %llu %s", r->line, most,
-                            what);
+        r->status =
+            err_set(r->err, ELIMIT, "template line %u: more than %llu %s", r->line, most, what);
     return NULL;
 }
 
@@ -129,8 +129,8 @@ static enum gflow run_if(struct grun *r, const struct jval *dot, const struct gn
     if (!v)
         return GFLOW_ERROR;
     bool with = n->kind == GNODE_WITH;
-    enum gflow flow = gval_truth(v) ? run_body(r, with ? v : dot, &n->body)
-                                    : run_body(r, dot, &n->otherwise);
+    enum gflow flow =
+        gval_truth(v) ? run_body(r, with ? v : dot, &n->body) : run_body(r, dot, &n->otherwise);
     r->n_vars = mark;
     return flow;
 }
@@ -229,8 +229,7 @@ static enum gflow run_template(struct grun *r, const struct jval *dot, const str
     }
     r->base = mark;
     r->cut = UINT32_MAX;
-    enum gflow flow =
-        grun_push(r, STR("$"), data) ? run_body(r, data, &d->body) : GFLOW_ERROR;
+    enum gflow flow = grun_push(r, STR("$"), data) ? run_body(r, data, &d->body) : GFLOW_ERROR;
     r->n_vars = mark;
     r->base = base;
     r->cut = cut;

@@ -37,7 +37,7 @@ struct glexer {
     struct str src;
     size_t at;
     uint32_t line;
-    bool inside; /* an action */
+    bool inside;  /* an action */
     bool opening; /* the text before {{ has been given out */
     struct err *err;
 };

@@ -111,8 +111,8 @@ static bool parse_control(struct gparser *p, struct gnode *n, const char *where)
 /* Behind {{else}} of n: "else if" and "else with" open a statement that shares n's end. */
 static enum body_end parse_else(struct gparser *p, struct gnode *n)
 {
-    bool chained = (n->kind == GNODE_IF && at_name(p, "if")) ||
-                   (n->kind == GNODE_WITH && at_name(p, "with"));
+    bool chained =
+        (n->kind == GNODE_IF && at_name(p, "if")) || (n->kind == GNODE_WITH && at_name(p, "with"));
     if (!chained)
         return close_action(p, "else") ? parse_body(p, &n->otherwise) : AT_ERROR;
     struct gnode inner = {.kind = n->kind, .line = p->tok.line, .order = p->n_nodes++};
@@ -297,8 +297,7 @@ static enum body_end parse_body(struct gparser *p, struct gnodes *out)
 
 static enum status parse(struct gotmpl *t, struct err *err)
 {
-    struct gparser p = {
-        .t = t, .lex = {.src = t->source, .line = 1, .err = err}, .err = err};
+    struct gparser p = {.t = t, .lex = {.src = t->source, .line = 1, .err = err}, .err = err};
     if (gparse_push_var(&p, STR("$")) && gparse_advance(&p)) {
         enum body_end end = parse_body(&p, &t->body);
         if (end == AT_END || end == AT_ELSE)
@@ -318,8 +317,7 @@ enum status gotmpl_compile(struct gotmpl **out, struct str source, struct err *e
         return err_set(err, ENOMEMORY, "template: no memory");
     arena_init(&t->arena, TREE_LEAST + source.n * TREE_PER_BYTE);
     t->source = arena_str(&t->arena, source);
-    enum status s =
-        t->source.p ? parse(t, err) : err_set(err, ENOMEMORY, "template: no memory");
+    enum status s = t->source.p ? parse(t, err) : err_set(err, ENOMEMORY, "template: no memory");
     if (s != OK) {
         gotmpl_free(t);
         return s;

@@ -182,8 +182,8 @@ static const struct jval *number_value(struct gparser *p)
         if (real && whole && *end == 0 && strspn(z, "+-.") < strlen(z) && f - f == 0)
             return typed(p, jval_float(&p->t->arena, f));
     }
-    gparse_error(p, "bad number '%.*s', expected an int or a float64",
-                 (int)(s.n < 40 ? s.n : 40), s.p);
+    gparse_error(p, "bad number '%.*s', expected an int or a float64", (int)(s.n < 40 ? s.n : 40),
+                 s.p);
     return NULL;
 }
 
@@ -199,7 +199,7 @@ static bool known_variable(struct gparser *p, struct str name)
 
 static bool is_keyword(struct str s)
 {
-    static const char *const words[] = {"block", "break", "continue", "define", "else",
+    static const char *const words[] = {"block", "break", "continue", "define",   "else",
                                         "end",   "if",    "range",    "template", "with"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (str_is(s, words[i]))
@@ -284,8 +284,8 @@ static bool parse_operand(struct gparser *p, struct gcommand *c, bool *found)
     struct gterm t = {0};
     if (!parse_term(p, &t, found) || !*found)
         return p->status == OK;
-    bool plain = t.kind == GTERM_CONST || t.kind == GTERM_NIL ||
-                 (t.kind == GTERM_DOT && t.n_fields == 0);
+    bool plain =
+        t.kind == GTERM_CONST || t.kind == GTERM_NIL || (t.kind == GTERM_DOT && t.n_fields == 0);
     while (p->tok.kind == GTOK_FIELD && !p->tok.spaced) {
         if (plain)
             return gparse_error(p, "unexpected '.%.*s' behind a value that has no fields",

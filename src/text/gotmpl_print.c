@@ -27,9 +27,8 @@ static bool print_bool(struct gfmt *f, const struct jval *v, char verb)
 static bool print_int(struct gfmt *f, const struct jval *v, char verb)
 {
     char text[16];
-    uint32_t cp = v->i < 0 || v->i > 0x10ffff || (v->i >= 0xd800 && v->i < 0xe000)
-                      ? 0xfffd
-                      : (uint32_t)v->i;
+    uint32_t cp =
+        v->i < 0 || v->i > 0x10ffff || (v->i >= 0xd800 && v->i < 0xe000) ? 0xfffd : (uint32_t)v->i;
     size_t n = (size_t)utf8_encode(cp, text);
     switch (verb) {
     case 'v':
@@ -139,6 +138,10 @@ static bool print_stringer(struct gfmt *f, const struct jval *v, char verb, bool
     *done = *done && (v->go & GO_JSON);
     if (!*done)
         return true;
+    if (v->kind == JV_MAP && (v->go & GO_NIL)) { /* null in JSON, but not by itself */
+        gfmt_string(f, STR("{}"), verb);
+        return true;
+    }
     struct buf b;
     grun_buf(f->r, &b);
     bool ok = gjson_write(f->r, &b, v);

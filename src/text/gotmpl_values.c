@@ -6,8 +6,8 @@
  * JSON, which does not say whether it is an int. */
 static bool mixed_numbers(const struct jval *a, const struct jval *b)
 {
-    bool numbers = (a->kind == JV_INT || a->kind == JV_FLOAT) &&
-                   (b->kind == JV_INT || b->kind == JV_FLOAT);
+    bool numbers =
+        (a->kind == JV_INT || a->kind == JV_FLOAT) && (b->kind == JV_INT || b->kind == JV_FLOAT);
     return numbers && a->kind != b->kind && !(a->go & b->go & GO_TYPED);
 }
 
@@ -81,8 +81,9 @@ const struct jentry *gval_entries(struct grun *r, const struct jval *map)
 static bool position(struct grun *r, const struct jval *v, size_t most, size_t *out)
 {
     if (v->kind != JV_INT) {
-        grun_error(r, gval_is_nil(v) ? "cannot index slice/array with nil"
-                                     : "cannot index slice/array with type %s",
+        grun_error(r,
+                   gval_is_nil(v) ? "cannot index slice/array with nil"
+                                  : "cannot index slice/array with type %s",
                    gval_type(v));
         return false;
     }
@@ -152,9 +153,9 @@ const struct jval *gfunc_slice(struct grun *r, const struct jval *const *v, size
                           at[0] > at[1] ? at[1] : at[2]);
     if (item->kind == JV_STRING)
         return grun_made(r, jval_str_view(&r->arena, item->s.p + at[0], at[1] - at[0]));
-    struct jval *list = jval_list_of(&r->arena, JL_LIST,
-                                     item->list.v ? item->list.v + at[0] : NULL, at[1] - at[0]);
+    struct jval *list =
+        jval_list_of(&r->arena, JL_LIST, item->list.v ? item->list.v + at[0] : NULL, at[1] - at[0]);
     if (list)
-        list->go = item->go & (uint8_t)~(GO_NIL | GO_ALONE);
+        list->go = item->go & (uint8_t) ~(GO_NIL | GO_ALONE);
     return grun_made(r, list);
 }

@@ -52,11 +52,11 @@ struct jmap {
 
 /* Marks of values in Go's templates (gotmpl.h). */
 enum jval_go {
-    GO_STRUCT = 1,  /* a map that is a struct: fields in order, an unknown one is an error */
-    GO_JSON = 2,    /* a map or list that prints as JSON */
-    GO_NIL = 4,     /* an empty list or map that JSON writes as null */
-    GO_ALONE = 8,   /* a list that prints, and is in JSON, its element when it has just one */
-    GO_TYPED = 16,  /* a number with a Go type; without: one from JSON, int or float alike */
+    GO_STRUCT = 1, /* a map that is a struct: fields in order, an unknown one is an error */
+    GO_JSON = 2,   /* a map or list that prints as JSON */
+    GO_NIL = 4,    /* an empty list or map that JSON writes as null */
+    GO_ALONE = 8,  /* a list that prints, and is in JSON, its element when it has just one */
+    GO_TYPED = 16, /* a number with a Go type; without: one from JSON, int or float alike */
 };
 
 struct jcallable {

@@ -1,10 +1,11 @@
-/* Go templates against Go: tests/data/gotmpl_cases.json (made by make_gotmpl_cases.go), then
- * ceilings, dates, what a template mentions, and templates of random pieces. */
+/* Go templates against Go: tests/data/gotmpl_cases.json (made by make_gotmpl_cases.go), and against
+ * Ollama for conversations: gotmpl_chats_rendered.json (make_gotmpl_chats.go). Then ceilings,
+ * dates, what a template mentions, and templates of random pieces. */
 #include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
 #include "support.h"
-#include "text/gotmpl.h"
+#include "text/gotmpl_chat.h"
 #include <stdlib.h>
 #include <time.h>
 
@@ -50,12 +51,13 @@ static void renders_as_go(void **state)
     {
         struct buf out;
         struct err err = {0};
-        const json_t *source = json_object_get(row, "template"), *text = json_object_get(row, "text");
+        const json_t *source = json_object_get(row, "template"),
+                     *text = json_object_get(row, "text");
         buf_init(&out, 1 << 20);
-        enum status s = render(json_string_value(source), json_string_length(source), context,
-                               &opt, &out, &err);
-        bool good = text ? s == OK && str_eq(buf_str(&out), json_str(text))
-                         : s == EFORMAT && err.msg[0];
+        enum status s = render(json_string_value(source), json_string_length(source), context, &opt,
+                               &out, &err);
+        bool good =
+            text ? s == OK && str_eq(buf_str(&out), json_str(text)) : s == EFORMAT && err.msg[0];
         if (!good) {
             print_message("%s\n  expected %s\n  got      %s (%s)\n", json_string_value(source),
                           text ? json_string_value(text) : "an error", out.p ? out.p : "", err.msg);
@@ -238,12 +240,58 @@ static void cuts_behind_a_field(void **state)
 static void survives_random_templates(void **state)
 {
     static const char *const pieces[] = {
-        "{{",    "}}",      "{{- ",   " -}}",    "if ",    "else",      "end",   "range ", "with ",
-        ".name", ".list",   ".map",   "$x",      " := ",   " = ",       "$i, ",  "$",      "(",
-        ")",     " ",       "|",      "printf ", "\"%v\"", "\"%5.2x\"", "index ", "slice ", "len ",
-        "0",     "-1",      "1.5",    "'a'",     "eq ",    "and ",      "or ",   "not ",   "json ",
-        "nil",   "true",    ".",      "text",    "\n",     "break",     "continue", "define \"d\"",
-        "template \"d\" ", "block \"d\" .", "/* c */", "html ", "js ", "print ", ".msgs", ".Role",
+        "{{",
+        "}}",
+        "{{- ",
+        " -}}",
+        "if ",
+        "else",
+        "end",
+        "range ",
+        "with ",
+        ".name",
+        ".list",
+        ".map",
+        "$x",
+        " := ",
+        " = ",
+        "$i, ",
+        "$",
+        "(",
+        ")",
+        " ",
+        "|",
+        "printf ",
+        "\"%v\"",
+        "\"%5.2x\"",
+        "index ",
+        "slice ",
+        "len ",
+        "0",
+        "-1",
+        "1.5",
+        "'a'",
+        "eq ",
+        "and ",
+        "or ",
+        "not ",
+        "json ",
+        "nil",
+        "true",
+        ".",
+        "text",
+        "\n",
+        "break",
+        "continue",
+        "define \"d\"",
+        "template \"d\" ",
+        "block \"d\" .",
+        "/* c */",
+        "html ",
+        "js ",
+        "print ",
+        ".msgs",
+        ".Role",
     };
     enum { ROUNDS = 4000, N = sizeof pieces / sizeof *pieces };
     struct gotmpl_options opt = {.limits = {.max_steps = 2000, .max_memory = 1 << 20}};
@@ -279,13 +327,138 @@ static void survives_random_templates(void **state)
     json_decref(vars);
 }
 
+static struct gotmpl *compile_chat(const char *name)
+{
+    char path[4096];
+    struct buf source;
+    struct gotmpl *t;
+    struct err err;
+    snprintf(path, sizeof path, HEARTH_SOURCE_DIR "/tests/data/gotmpl_chats/%s", name);
+    buf_init(&source, 1 << 20);
+    assert_ok(file_read(path, &source, &err));
+    assert_ok(gotmpl_chat_compile(&t, buf_str(&source), &err));
+    buf_release(&source);
+    return t;
+}
+
+static bool renders_chat(const struct gotmpl *t, const json_t *chat, const json_t *expected)
+{
+    struct arena a;
+    struct buf out;
+    struct err err = {0};
+    const json_t *tools = json_object_get(chat, "tools"), *think = json_object_get(chat, "think");
+    arena_init(&a, 1 << 20);
+    buf_init(&out, 1 << 20);
+    struct gotmpl_chat_vars vars = {
+        .messages = jval_from_json(&a, json_object_get(chat, "messages")),
+        .tools = tools ? jval_from_json(&a, tools) : NULL,
+        .think = json_is_true(think),
+        .think_set = think != NULL,
+    };
+    enum status s = gotmpl_chat_render(t, &vars, &out, &err);
+    bool good = json_is_string(expected) ? s == OK && str_eq(buf_str(&out), json_str(expected))
+                                         : s == EFORMAT;
+    if (!good) { /* print_message has a short buffer */
+        printf("  expected %s\n  got      %s (%s)\n",
+               json_is_string(expected) ? json_string_value(expected) : "an error",
+               out.p ? out.p : "", err.msg);
+    }
+    buf_release(&out);
+    arena_release(&a);
+    return good;
+}
+
+static void renders_as_ollama(void **state)
+{
+    (void)state;
+    json_t *chats = load(HEARTH_SOURCE_DIR "/tests/data/gotmpl_chats.json"), *texts, *text;
+    json_t *all = load(HEARTH_SOURCE_DIR "/tests/data/gotmpl_chats_rendered.json");
+    const char *name;
+    size_t i, n = 0, failed = 0;
+    json_object_foreach(all, name, texts)
+    {
+        struct gotmpl *t = compile_chat(name);
+        json_array_foreach(texts, i, text)
+        {
+            bool good = renders_chat(t, json_array_get(chats, i), text);
+            if (!good)
+                print_message("%s, conversation %zu\n", name, i);
+            failed += !good;
+            n++;
+        }
+        gotmpl_free(t);
+    }
+    assert_int_equal(failed, 0);
+    assert_true(n >= 42);
+    json_decref(chats);
+    json_decref(all);
+}
+
+/* What Ollama's templates rely on in its releases with .Function as JSON; gaps; parts. */
+static void renders_chats_more(void **state)
+{
+    static const struct {
+        const char *source, *text;
+    } rows[] = {
+        {"{{range .Tools}}{{.Function}} {{.Function.Parameters}}{{end}}{{.Messages}}",
+         "{\"name\":\"f\",\"description\":\"\",\"parameters\":{\"type\":\"object\",\"properties\":"
+         "null}} {\"type\":\"object\",\"properties\":null}[{user ab  [] []  }]"},
+        {"{{.ThinkLevel}} {{.Think}} {{.IsThinkSet}} {{(index .Messages 0).Content}}",
+         "high true true ab"},
+        {"{{range .Messages}}{{.Nope}}{{end}}", NULL},
+    };
+    static const char json[] =
+        "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": "
+        "\"a\"}, {\"type\": \"text\", \"text\": \"b\"}]}], \"tools\": [{\"type\": \"function\", "
+        "\"function\": {\"name\": \"f\", \"parameters\": {\"type\": \"object\"}}}]}";
+    struct arena a;
+    struct buf out;
+    struct err err;
+    struct gotmpl *t;
+    json_error_t e;
+    json_t *j = json_loads(json, 0, &e);
+    (void)state;
+    assert_non_null(j);
+    arena_init(&a, 1 << 20);
+    buf_init(&out, 1 << 16);
+    const struct jval *all = jval_from_json(&a, j);
+    struct gotmpl_chat_vars vars = {.messages = jval_map_get(all, STR("messages")),
+                                    .tools = jval_map_get(all, STR("tools")),
+                                    .think = true,
+                                    .think_set = true,
+                                    .level = STR("high")};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        buf_clear(&out);
+        assert_ok(gotmpl_chat_compile(&t, str_from(rows[i].source), &err));
+        enum status s = gotmpl_chat_render(t, &vars, &out, &err);
+        assert_int_equal(s, rows[i].text ? OK : EFORMAT);
+        if (rows[i].text)
+            assert_string_equal(out.p, rows[i].text);
+        gotmpl_free(t);
+    }
+    buf_clear(&out);
+    vars = (struct gotmpl_chat_vars){.prompt = STR("def f"), .suffix = STR("return")};
+    assert_ok(gotmpl_chat_compile(&t, STR("<P>{{.Prompt}}<S>{{.Suffix}}<M>"), &err));
+    assert_ok(gotmpl_chat_render(t, &vars, &out, &err));
+    assert_string_equal(out.p, "<P>def f<S>return<M>");
+    gotmpl_free(t);
+    buf_release(&out);
+    arena_release(&a);
+    json_decref(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(renders_as_go),          cmocka_unit_test(renders_more),
-        cmocka_unit_test(dates_follow_the_clock), cmocka_unit_test(keeps_the_ceilings),
-        cmocka_unit_test(knows_what_it_mentions), cmocka_unit_test(cuts_behind_a_field),
+        cmocka_unit_test(renders_as_go),
+        cmocka_unit_test(renders_more),
+        cmocka_unit_test(dates_follow_the_clock),
+        cmocka_unit_test(keeps_the_ceilings),
+        cmocka_unit_test(knows_what_it_mentions),
+        cmocka_unit_test(cuts_behind_a_field),
         cmocka_unit_test(survives_random_templates),
+        cmocka_unit_test(renders_as_ollama),
+        cmocka_unit_test(renders_chats_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
