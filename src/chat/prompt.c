@@ -22,29 +22,16 @@ static bool contains(struct str s, const char *z)
     return false;
 }
 
-/* Is it meant to be Go's? To Go, broken Jinja may be nothing but text. */
-static bool is_go(const struct gotmpl *t, bool like_jinja)
-{
-    return !like_jinja || gotmpl_mentions(t, STR("Messages")) ||
-           gotmpl_mentions(t, STR("Prompt")) || gotmpl_mentions(t, STR("System"));
-}
-
-/* As Jinja, or else as Go; the error is that of the language it looks like. */
+/* As Go when it looks so, but blocks of Jinja may hold such text. */
 static enum status compile(struct prompt_format *f, struct str source, struct err *err)
 {
-    struct err other = {0};
-    bool like_jinja = contains(source, "{%");
-    enum status s = jinja_compile(&f->template, source, err);
-    if (s != EFORMAT)
-        return s;
-    f->template = NULL;
-    enum status as_go = gotmpl_chat_compile(&f->go, source, &other);
-    if (as_go == OK && is_go(f->go, like_jinja))
-        return OK;
-    if (as_go == OK)
-        gotmpl_free(f->go);
-    f->go = NULL;
-    return like_jinja ? s : err_set(err, as_go, "%s", other.msg);
+    if (gotmpl_looks_like(source)) {
+        enum status s = gotmpl_chat_compile(&f->go, source, err);
+        if (s == OK || !contains(source, "{%"))
+            return s;
+        f->go = NULL;
+    }
+    return jinja_compile(&f->template, source, err);
 }
 
 enum status prompt_format_new(struct prompt_format **out, const struct model *m, struct str source,

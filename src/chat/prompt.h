@@ -19,10 +19,9 @@ struct prompt_format;
 
 enum prompt_kind { PROMPT_PLAIN, PROMPT_JINJA, PROMPT_GO };
 
-/* source: a template in place of the model's own; .p NULL: the model's. What does not parse as
- * Jinja may be Go's: every .Field and $variable of Go is a syntax error there. m may be NULL with a
- * source (its special tokens are undefined then) and must outlive the format. EFORMAT for a
- * template that is neither. */
+/* source: a template in place of the model's own; .p NULL: the model's. It is told by its syntax
+ * whether it is Jinja or Go's (gotmpl_looks_like). m may be NULL with a source (its special tokens
+ * are undefined then) and must outlive the format. EFORMAT for a template that does not parse. */
 NODISCARD enum status prompt_format_new(struct prompt_format **out, const struct model *m,
                                         struct str source, struct err *err);
 void prompt_format_free(struct prompt_format *f);

@@ -23,6 +23,64 @@ enum status gotmpl_chat_compile(struct gotmpl **out, struct str source, struct e
     return s;
 }
 
+static bool starts_keyword(struct str s)
+{
+    static const char *const words[] = {
+        "if ",  "if\n", "range ", "with ", "else ",    "else}",     "else-",       "end ",
+        "end}", "end-", "/*",     "break", "continue", "define \"", "template \"", "block \""};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (str_starts(s, str_from(words[i])))
+            return true;
+    return false;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* One action from behind its {{ on; *at moves behind it. */
+static bool action_looks_like(struct str s, size_t *at)
+{
+    char quote = 0, before = ' ';
+    size_t i = *at;
+    i += i < s.n && s.p[i] == '-';
+    while (i < s.n && is_blank(s.p[i]))
+        i++;
+    bool found = starts_keyword(str_slice(s, i, s.n));
+    for (; i < s.n && (quote || !str_starts(str_slice(s, i, s.n), STR("}}"))); i++) {
+        char c = s.p[i];
+        if (quote) {
+            if (c == '\\' && quote != '`')
+                i++;
+            else if (c == quote)
+                quote = 0;
+            continue;
+        }
+        if (c == '"' || c == '\'' || c == '`')
+            quote = c;
+        else if (c == '$')
+            found = true;
+        else if (c == '.' && (is_blank(before) || before == '(') && i + 1 < s.n)
+            found |= (s.p[i + 1] | 32) >= 'a' && (s.p[i + 1] | 32) <= 'z';
+        before = c;
+    }
+    *at = i;
+    return found;
+}
+
+bool gotmpl_looks_like(struct str source)
+{
+    for (size_t at = 0; at + 2 <= source.n; at++) {
+        if (source.p[at] != '{' || source.p[at + 1] != '{')
+            continue;
+        at += 2;
+        if (action_looks_like(source, &at))
+            return true;
+    }
+    return false;
+}
+
 struct chat {
     struct arena a;
     const struct gotmpl *t;

@@ -13,6 +13,10 @@
  * .Response. */
 NODISCARD enum status gotmpl_chat_compile(struct gotmpl **out, struct str source, struct err *err);
 
+/* Whether a template is Go's and not Jinja: one of its {{ actions }} has a .Field that belongs to
+ * nothing before it, a $variable, or one of Go's keywords in front. */
+bool gotmpl_looks_like(struct str source);
+
 struct gotmpl_chat_vars {
     /* A list of maps as chat_template.h takes it: role, content (a string or a list of parts),
      * thinking or reasoning_content, tool_calls, name or tool_name, tool_call_id. */

@@ -327,6 +327,34 @@ static void survives_random_templates(void **state)
     json_decref(vars);
 }
 
+static void tells_itself_from_jinja(void **state)
+{
+    static const char *const go[] = {
+        "{{ .Prompt }}",        "{{-\n.Prompt}}", "a{{ if .System }}b",
+        "{{ json .Messages }}", "{{ $x := 1 }}",  "{{ print (len .Tools) }}",
+        "{{/* c */}}",          "x {{ end }}",    "{{ \"a}}\" | print .X }}",
+    };
+    static const char *const jinja[] = {
+        "",
+        "{{ messages[0].content }}",
+        "{{ 'a .B $x' }}",
+        "{% if x %}{{ x . y }}{% endif %}",
+        "{{ x if y else z }}",
+        "{{ 0.5 }}",
+        "{{ endpoint }}",
+        "text .Prompt $x",
+        "{{",
+        "{{ \"",
+        "{{ x|join('.') }}",
+        "{{ ending }}{{ iffy }}",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof go / sizeof *go; i++)
+        assert_true(gotmpl_looks_like(str_from(go[i])));
+    for (size_t i = 0; i < sizeof jinja / sizeof *jinja; i++)
+        assert_false(gotmpl_looks_like(str_from(jinja[i])));
+}
+
 static struct gotmpl *compile_chat(const char *name)
 {
     char path[4096];
@@ -459,6 +487,7 @@ int main(void)
         cmocka_unit_test(survives_random_templates),
         cmocka_unit_test(renders_as_ollama),
         cmocka_unit_test(renders_chats_more),
+        cmocka_unit_test(tells_itself_from_jinja),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
