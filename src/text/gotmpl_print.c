@@ -1,6 +1,7 @@
 /* Go's fmt for values of any kind: what a verb means for each, and print, println and actions. */
 #include "text/gotmpl_fmt.h"
 #include "base/utf8.h"
+#include <stdio.h>
 
 /* %!d(string=hi): a verb that the value's type does not have. */
 static bool bad_verb(struct gfmt *f, const struct jval *v, char verb)
