@@ -3,13 +3,15 @@
 #include "base/mem.h"
 #include "chat/prompt_json.h"
 #include "text/chat_template.h"
+#include "text/gotmpl_chat.h"
 #include <stdlib.h>
 
 enum { MAX_VALUES = 256 << 20 }; /* bytes of a conversation as template values */
 
 struct prompt_format {
     const struct model *model;
-    struct jinja *template; /* NULL: the plain format */
+    struct jinja *template;
+    struct gotmpl *go; /* both NULL: the plain format */
     struct reply_format reply;
     struct tokens shown;
     bool short_ids; /* it refuses calls whose ids are not nine letters and digits (Mistral) */
@@ -60,6 +62,27 @@ static void probe(struct prompt_format *f)
     buf_release(&said);
 }
 
+static bool contains(struct str s, const char *z)
+{
+    size_t n = strlen(z);
+    for (size_t i = 0; i + n <= s.n; i++)
+        if (memcmp(s.p + i, z, n) == 0)
+            return true;
+    return false;
+}
+
+/* As Go when it looks so, but blocks of Jinja may hold such text. */
+static enum status compile(struct prompt_format *f, struct str source, struct err *err)
+{
+    if (gotmpl_looks_like(source)) {
+        enum status s = gotmpl_chat_compile(&f->go, source, err);
+        if (s == OK || !contains(source, "{%"))
+            return s;
+        f->go = NULL;
+    }
+    return jinja_compile(&f->template, source, err);
+}
+
 enum status prompt_format_new(struct prompt_format **out, const struct model *m, struct str source,
                               struct err *err)
 {
@@ -67,16 +90,16 @@ enum status prompt_format_new(struct prompt_format **out, const struct model *m,
     if (!f)
         return err_set(err, ENOMEMORY, "chat template: no memory");
     f->model = m;
-    if (!source.p)
+    if (!source.p && m)
         source = model_chat_template(m, NULL);
     if (source.n) {
-        enum status s = jinja_compile(&f->template, source, err);
+        enum status s = compile(f, source, err);
         reply_format_detect(&f->reply, source);
         f->short_ids = memmem(source.p, source.n, "length != 9", 11) != NULL;
-        if (s == OK) {
+        if (s == OK)
             probe(f);
+        if (s == OK && m)
             s = reply_format_shown(&f->reply, model_tokenizer(m), &f->shown, err);
-        }
         if (s != OK) {
             prompt_format_free(f);
             return err_prefix(err, "chat template");
@@ -93,12 +116,23 @@ void prompt_format_free(struct prompt_format *f)
     if (f->template)
         jinja_free(f->template);
     tokens_free(&f->shown);
+    gotmpl_free(f->go);
     free(f);
+}
+
+enum prompt_kind prompt_format_kind(const struct prompt_format *f)
+{
+    return f->template ? PROMPT_JINJA : f->go ? PROMPT_GO : PROMPT_PLAIN;
+}
+
+bool prompt_format_mentions(const struct prompt_format *f, const char *field)
+{
+    return f->go && gotmpl_mentions(f->go, str_from(field));
 }
 
 struct str prompt_format_stop(const struct prompt_format *f)
 {
-    return f->template ? STR("") : STR("\nUser:");
+    return prompt_format_kind(f) == PROMPT_PLAIN ? STR("\nUser:") : STR("");
 }
 
 const struct reply_format *prompt_format_reply(const struct prompt_format *f)
@@ -114,15 +148,44 @@ const struct tokens *prompt_format_shown(const struct prompt_format *f)
 /* Text of a special token, .p NULL when the vocabulary has none. */
 static struct str special_text(const struct model *m, enum special_token which)
 {
+    if (!m)
+        return (struct str){NULL, 0};
     const struct tokenizer *t = model_tokenizer(m);
     int32_t id = tokenizer_special(t, which);
     return id < 0 ? (struct str){NULL, 0} : tokenizer_piece(t, id);
+}
+
+/* An effort means to think, as Ollama's "think": "high" does. */
+static enum status render_go(const struct prompt_format *f, const struct prompt_vars *v,
+                             struct buf *out, struct err *err)
+{
+    struct gotmpl_chat_vars vars = {
+        .messages = v->messages,
+        .tools = v->tools,
+        .think = v->thinking == THINK_ON || (v->thinking == THINK_DEFAULT && v->effort.n),
+        .think_set = v->thinking != THINK_DEFAULT || v->effort.n,
+        .level = v->thinking == THINK_OFF ? STR("") : v->effort,
+        .now = v->now,
+    };
+    enum status s = gotmpl_chat_render(f->go, &vars, out, err);
+    return s == OK ? OK : err_prefix(err, "chat template");
+}
+
+enum status prompt_render_gap(const struct prompt_format *f, struct str prefix, struct str suffix,
+                              struct buf *out, struct err *err)
+{
+    if (!prompt_format_mentions(f, "Suffix"))
+        return err_set(err, ENOTFOUND, "chat template: it has no .Suffix, so that it fills no gap");
+    struct gotmpl_chat_vars vars = {.prompt = prefix.p ? prefix : STR(""), .suffix = suffix};
+    return gotmpl_chat_render(f->go, &vars, out, err);
 }
 
 enum status prompt_render(const struct prompt_format *f, const struct prompt_vars *v,
                           struct buf *out, struct err *err)
 {
     struct arena a;
+    if (f->go)
+        return render_go(f, v, out, err);
     if (!f->template)
         return err_set(err, ENOTFOUND, "chat template: the model has none");
     arena_init(&a, 1 << 16);
@@ -288,7 +351,7 @@ enum status prompt_render_request(const struct prompt_format *f, const struct ch
                                   struct buf *out, struct err *err)
 {
     struct arena a;
-    if (!f->template) {
+    if (prompt_format_kind(f) == PROMPT_PLAIN) {
         render_plain(r, out);
         return buf_check(out, "prompt", err);
     }

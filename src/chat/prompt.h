@@ -1,4 +1,5 @@
-/* From a conversation to the text that a model reads: its chat template, or, for a model that has
+/* From a conversation to the text that a model reads: its chat template, which is Jinja (models of
+ * Hugging Face and GGUF files) or Go's text/template (models of Ollama), or, for a model that has
  * none, the plain format
  *
  *     the system message
@@ -16,11 +17,19 @@
 
 struct prompt_format;
 
-/* source: a template in place of the model's own; .p NULL: the model's. The model must outlive the
- * format. EFORMAT for a template that does not parse. */
+enum prompt_kind { PROMPT_PLAIN, PROMPT_JINJA, PROMPT_GO };
+
+/* source: a template in place of the model's own; .p NULL: the model's. It is told by its syntax
+ * whether it is Jinja or Go's (gotmpl_looks_like). m may be NULL with a source (its special tokens
+ * are undefined then) and must outlive the format. EFORMAT for a template that does not parse. */
 NODISCARD enum status prompt_format_new(struct prompt_format **out, const struct model *m,
                                         struct str source, struct err *err);
 void prompt_format_free(struct prompt_format *f);
+enum prompt_kind prompt_format_kind(const struct prompt_format *f);
+
+/* Whether a Go template has a field of this name ("Tools", "Thinking", "Suffix"): what its model
+ * can do. False for other kinds. */
+bool prompt_format_mentions(const struct prompt_format *f, const char *field);
 
 /* The text that ends an answer of the plain format; empty for a template. */
 struct str prompt_format_stop(const struct prompt_format *f);
@@ -35,9 +44,9 @@ struct prompt_vars {
     const struct jval *messages; /* a list of maps */
     const struct jval *tools;    /* a list, or NULL */
     enum chat_thinking thinking;
-    struct str effort; /* reasoning_effort; empty: left unsaid */
-    bool no_generation_prompt;
-    int64_t now; /* seconds since 1970 for strftime_now; 0: the clock's */
+    struct str effort;         /* reasoning_effort; empty: left unsaid */
+    bool no_generation_prompt; /* Jinja only: others always ask for the answer */
+    int64_t now; /* seconds since 1970 for strftime_now, currentDate; 0: the clock's */
 };
 
 /* Appends the rendered prompt to out, whose ceiling limits it. ENOTFOUND when the model has no
@@ -50,6 +59,10 @@ NODISCARD enum status prompt_render_messages(const struct prompt_format *f,
                                              const struct chat_message *messages, size_t n,
                                              enum chat_thinking thinking, struct buf *out,
                                              struct err *err);
+
+/* The text around a gap, by a Go template that has a .Suffix; ENOTFOUND for any other. */
+NODISCARD enum status prompt_render_gap(const struct prompt_format *f, struct str prefix,
+                                        struct str suffix, struct buf *out, struct err *err);
 
 /* A request's messages: with tools, calls and their results, thinking and effort, and an answer
  * that is continued. EUSAGE for tools that are none, EUNSUPPORTED where the template does not let

@@ -5,6 +5,7 @@
 #include "chat/prompt.h"
 #include "cli/commands.h"
 #include "cli/load.h"
+#include "text/gotmpl.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -89,8 +90,10 @@ static enum status thinking_from(const struct options *o, enum chat_thinking *ou
     return OK;
 }
 
-static enum status render_model(struct values *v, const struct options *o, struct str source,
-                                struct buf *out, struct err *err)
+/* A conversation through the model's template, or through that of --file, for which no model is
+ * needed (special tokens are undefined then). */
+static enum status render_conversation(struct values *v, const struct options *o, struct str source,
+                                       struct buf *out, struct err *err)
 {
     struct loaded l;
     struct prompt_vars vars = {.no_generation_prompt = o->no_generation_prompt};
@@ -102,30 +105,62 @@ static enum status render_model(struct values *v, const struct options *o, struc
         s = thinking_from(o, &vars.thinking, err);
     if (s == OK)
         s = conversation_values(v, o, &vars, err);
+    if (s == OK && o->n_args)
+        s = load_vocab(&l, o, err);
     if (s != OK)
         return s;
-    s = load_vocab(&l, o, err);
-    if (s != OK)
-        return s;
-    s = prompt_format_new(&f, l.model, source, err);
+    s = prompt_format_new(&f, o->n_args ? l.model : NULL, source, err);
     if (s == OK)
         s = prompt_render(f, &vars, out, err);
     prompt_format_free(f);
-    unload(&l);
+    if (o->n_args)
+        unload(&l);
     return s;
+}
+
+static enum status render_jinja(const struct jval *context, struct str source, int64_t now,
+                                struct buf *out, struct err *err)
+{
+    struct jinja *t;
+    struct jinja_options opt = {.now = now};
+    enum status s = jinja_compile(&t, source, err);
+    if (s != OK)
+        return s;
+    s = jinja_render(t, context, &opt, out, err);
+    jinja_free(t);
+    return s;
+}
+
+static enum status render_go(const struct jval *context, struct str source, int64_t now,
+                             struct buf *out, struct err *err)
+{
+    struct gotmpl *t;
+    struct gotmpl_options opt = {.now = now};
+    enum status s = gotmpl_compile(&t, source, err);
+    if (s != OK)
+        return s;
+    s = gotmpl_render(t, context, &opt, out, err);
+    gotmpl_free(t);
+    return s;
+}
+
+/* --go, or a file that says so by its name. */
+static bool is_go(const struct options *o)
+{
+    struct str name = str_from(o->file);
+    return o->go || str_ends(name, STR(".gotmpl")) || str_ends(name, STR(".tmpl"));
 }
 
 static enum status render_file(struct values *v, const struct options *o, struct str source,
                                struct buf *out, struct err *err)
 {
     const struct jval *context;
-    struct jinja *t;
-    struct jinja_options opt = {0};
+    int64_t now;
     if (!o->context)
         return err_set(err, EUSAGE, "template: --context is missing, expected a JSON file");
-    enum status s = parse_time(o->now, &opt.now, err);
-    if (opt.now == 0)
-        opt.now = (int64_t)time(NULL);
+    enum status s = parse_time(o->now, &now, err);
+    if (now == 0)
+        now = (int64_t)time(NULL);
     if (s == OK)
         s = read_json(v, 0, o->context, err);
     if (s == OK && !json_is_object(v->doc[0]))
@@ -134,12 +169,10 @@ static enum status render_file(struct values *v, const struct options *o, struct
         s = to_value(v, v->doc[0], o->context, &context, err);
     if (s != OK)
         return s;
-    s = jinja_compile(&t, source, err);
-    if (s != OK)
-        return err_prefix(err, "'%s'", o->file);
-    s = jinja_render(t, context, &opt, out, err);
-    jinja_free(t);
-    return s;
+    s = is_go(o) ? render_go(context, source, now, out, err)
+                 : render_jinja(context, source, now, out, err);
+    /* a template's own refusal stays as it wrote it */
+    return s == EFORMAT ? err_prefix(err, "'%s'", o->file) : s;
 }
 
 enum status cmd_template(const struct options *o, struct err *err)
@@ -155,8 +188,9 @@ enum status cmd_template(const struct options *o, struct err *err)
     if (s == OK && o->file)
         s = file_read(o->file, &source, err);
     if (s == OK)
-        s = o->n_args
-                ? render_model(&v, o, o->file ? buf_str(&source) : (struct str){NULL, 0}, &out, err)
+        s = o->n_args || o->messages
+                ? render_conversation(&v, o, o->file ? buf_str(&source) : (struct str){NULL, 0},
+                                      &out, err)
                 : render_file(&v, o, buf_str(&source), &out, err);
     if (s == OK && out.n)
         fwrite(out.p, 1, out.n, stdout);

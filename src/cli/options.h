@@ -39,7 +39,7 @@ struct options {
     int64_t stride, chunks;
     const char *save_logits, *logits_type, *kl, *reference;
     struct option_list in_file;
-    bool json, no_special, no_parse_special, no_generation_prompt, no_normalize, all;
+    bool json, no_special, no_parse_special, no_generation_prompt, no_normalize, go, all;
     /* bench */
     int64_t n_prompt, n_gen, repeat, depth;
     const char *shape, *batch, *rows, *thread_sweep;

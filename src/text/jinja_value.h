@@ -45,6 +45,18 @@ struct jmap {
     size_t n, cap;
     uint32_t *index;
     size_t n_index; /* a power of two, or 0 */
+    /* Of Go's structs: what JSON writes in their place, since fields have other names there; NULL:
+     * the map itself. */
+    const struct jval *json;
+};
+
+/* Marks of values in Go's templates (gotmpl.h). */
+enum jval_go {
+    GO_STRUCT = 1, /* a map that is a struct: fields in order, an unknown one is an error */
+    GO_JSON = 2,   /* a map or list that prints as JSON */
+    GO_NIL = 4,    /* an empty list or map that JSON writes as null */
+    GO_ALONE = 8,  /* a list that prints, and is in JSON, its element when it has just one */
+    GO_TYPED = 16, /* a number with a Go type; without: one from JSON, int or float alike */
 };
 
 struct jcallable {
@@ -63,6 +75,7 @@ struct jval {
     uint8_t kind; /* enum jval_kind */
     uint8_t sub;  /* list or callable type */
     bool safe;    /* a string that is Markup: already escaped */
+    uint8_t go;   /* enum jval_go */
     union {
         bool b;
         int64_t i;

@@ -54,5 +54,27 @@ rc 2 "$hearth" template "$llama"
 has "$err" '^hearth: template: --messages is missing'
 rc 2 "$hearth" template --file "$tmp/t.jinja"
 has "$err" '^hearth: template: --context is missing'
+
+# Go's text/template: any variables, and a conversation without a model
+printf '%s' '{{ range $i, $m := .list }}{{ if $i }}, {{ end }}{{ $m }}{{ end }} {{ json .o }} {{ .gone }} {{ currentDate }}' >"$tmp/t.gotmpl"
+echo '{"list": [1, "b", 2.5], "o": {"z": 1, "a": "<"}}' >"$tmp/vars.json"
+rc 0 "$hearth" template --file "$tmp/t.gotmpl" --context "$tmp/vars.json" --now 2026-11-24
+same "$out" '1, b, 2.5 {"a":"\u003c","z":1} <no value> 2026-11-24'
+cp "$tmp/t.gotmpl" "$tmp/t.txt"
+rc 0 "$hearth" template --go --file "$tmp/t.txt" --context "$tmp/vars.json" --now 2026-11-24
+same "$out" '1, b, 2.5 {"a":"\u003c","z":1} <no value> 2026-11-24'
+rc 3 "$hearth" template --file "$tmp/t.txt" --context "$tmp/vars.json"
+printf '%s' '{{ if .System }}[{{ .System }}]{{ end }}{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}{{ len .Tools }}{{ .Think }}' >"$tmp/t.txt"
+rc 0 "$hearth" template --file "$tmp/t.txt" --messages "$tmp/messages.json" --tools "$tmp/tools.json" \
+    --think on
+same "$out" '[Be brief.]<system>Be brief.<user>Hé你 <b>2true'
+rc 0 "$hearth" template "$llama" --file "$tmp/t.txt" --messages "$tmp/messages.json"
+same "$out" '[Be brief.]<system>Be brief.<user>Hé你 <b>0false'
+printf '%s' '{{ index .list 7 }}' >"$tmp/t.gotmpl"
+rc 3 "$hearth" template --file "$tmp/t.gotmpl" --context "$tmp/vars.json"
+has "$err" "^hearth: '.*t.gotmpl': template line 1: index out of range: 7$"
+printf '%s' 'x {{ if }}' >"$tmp/t.gotmpl"
+rc 3 "$hearth" template --file "$tmp/t.gotmpl" --context "$tmp/vars.json"
+has "$err" "missing value for if$"
 rc 1 "$hearth" template --file "$tmp/none.jinja" --context "$tmp/vars.json"
 finish

@@ -227,6 +227,56 @@ static void test_templates(void **state)
     prompt_format_free(p);
     assert_int_equal(prompt_format_new(&p, f->model, STR("{% if %}"), &err), EFORMAT);
 
+    /* Go's: told by its syntax */
+    buf_clear(&out);
+    assert_ok(prompt_format_new(&p, f->model,
+                                STR("{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}"
+                                    "{{ if .IsThinkSet }}{{ .Think }}{{ end }}{{ .Suffix }}"),
+                                &err));
+    assert_int_equal(prompt_format_kind(p), PROMPT_GO);
+    assert_int_equal(prompt_format_stop(p).n, 0);
+    assert_true(prompt_format_mentions(p, "Messages") && !prompt_format_mentions(p, "Tools"));
+    assert_ok(prompt_render_messages(p, turns + 1, 1, THINK_OFF, &out, &err));
+    assert_string_equal(out.p, "<user>one two threefalse<no value>");
+    buf_clear(&out);
+    assert_ok(prompt_render_gap(p, STR("a"), STR("b"), &out, &err));
+    assert_string_equal(out.p, "b");
+    prompt_format_free(p);
+    assert_int_equal(prompt_format_new(&p, f->model, STR("{{ if .System }}"), &err), EFORMAT);
+    assert_non_null(strstr(err.msg, "{{if}} of line 1 has no {{end}}"));
+
+    /* a call and its result, and an answer that goes on where it ended */
+    struct chat_call call = {STR("c1"), STR("sum"), STR("{\"b\": 2, \"a\": [1.5, \"<\"]}")};
+    struct chat_message talk[] = {
+        {.role = STR("user"), .content = STR("hi")},
+        {.role = STR("assistant"), .calls = &call, .n_calls = 1},
+        {.role = STR("tool"), .content = STR("3.5"), .tool_name = STR("sum")},
+        {.role = STR("assistant"), .content = STR("It is ")},
+    };
+    struct chat_request request = {.messages = talk, .n_messages = 4, .continue_last = true};
+    request.tools = STR("[{\"type\": \"function\", \"function\": {\"name\": \"sum\"}}]");
+    buf_clear(&out);
+    assert_ok(
+        prompt_format_new(&p, f->model,
+                          STR("{{ range .Tools }}{{ .Function.Name }}{{ end }}"
+                              "{{ range .Messages }}<{{ .Role }}>{{ .ToolName }}{{ .Content }}"
+                              "{{ range .ToolCalls }}{{ .ID }}{{ .Function.Arguments }}{{ end }}"
+                              "</>{{ end }}<assistant>"),
+                          &err));
+    assert_ok(prompt_render_request(p, &request, &out, &err));
+    assert_string_equal(out.p, "sum<user>hi</><assistant>c1{\"a\":[1.5,\"\\u003c\"],\"b\":2}</>"
+                               "<tool>sum3.5</><assistant>It is ");
+    prompt_format_free(p);
+
+    /* the older kind: turn by turn */
+    buf_clear(&out);
+    assert_ok(prompt_format_new(
+        &p, f->model, STR("{{ if .System }}{{ .System }};{{ end }}Q: {{ .Prompt }} A: "), &err));
+    assert_ok(prompt_render_messages(p, turns, 4, THINK_DEFAULT, &out, &err));
+    assert_string_equal(out.p, "Be brief.;Q: one two three A: fourQ: five six A: ");
+    assert_int_equal(prompt_render_gap(p, STR("a"), STR("b"), &out, &err), ENOTFOUND);
+    prompt_format_free(p);
+
     /* an empty template: the plain format, and where its answers end */
     buf_clear(&out);
     assert_ok(prompt_format_new(&p, f->model, STR(""), &err));
