@@ -226,6 +226,7 @@ static enum MHD_Result begin(struct reply *r, struct MHD_Connection *c, const ch
     r->connection = c;
     pthread_mutex_unlock(&r->lock);
     r->stage = STAGE_REFUSE;
+    atomic_fetch_add(&r->server->open, 1);
     if (!copy_request(r, c, method))
         return MHD_NO;
     if (!check_request(r, str_from(version))) {

@@ -197,6 +197,11 @@ void reply_finish(struct reply *r, enum status s, const struct err *err)
         e.code = EFAIL;
         err_set(&e, EFAIL, "the handler gave no answer");
     }
+    pthread_mutex_lock(&r->lock);
+    bool left = r->client_gone;
+    pthread_mutex_unlock(&r->lock);
+    if (s == ECANCEL && !left) /* told to stop by the server, which is stopping */
+        err_set(&e, EBUSY, "the server is shutting down");
     if (!reply_started(r))
         reply_error(r, status_http(e.code), &e);
     pthread_mutex_lock(&r->lock);
@@ -226,8 +231,6 @@ static void record(struct reply *r)
         .prompt_tokens = r->prompt_tokens,
         .answer_tokens = r->answer_tokens,
     };
-    if (r->stage == STAGE_NEW) /* no request came of it */
-        return;
     metrics_add(r->server->metrics, &a);
     if (!r->route || !(r->route->flags & ROUTE_ALWAYS))
         access_log(&a, r->server->o.log);
@@ -240,13 +243,16 @@ void reply_unref(struct reply *r)
     pthread_mutex_unlock(&r->lock);
     if (left)
         return;
-    record(r);
+    if (r->stage != STAGE_NEW) /* else no request came of it */
+        record(r);
     auth_release(r->server->o.auth, &r->grant);
     ring_release(&r->in);
     ring_release(&r->out);
     buf_release(&r->body);
     buf_release(&r->whole);
     arena_release(&r->arena);
+    if (r->stage != STAGE_NEW)
+        atomic_fetch_sub(&r->server->open, 1);
     pthread_cond_destroy(&r->moved);
     pthread_mutex_destroy(&r->lock);
     free(r);

@@ -36,6 +36,7 @@ struct server {
     struct reply *first;  /* requests that have a handler */
     atomic_bool draining;
     atomic_int connections;
+    atomic_int open; /* requests that began and are not over */
 };
 
 /* Where libmicrohttpd's thread is with a request. */
