@@ -181,6 +181,13 @@ void reply_note_model(struct reply *r, struct str model)
     pthread_mutex_unlock(&r->lock);
 }
 
+void reply_note_operation(struct reply *r, const char *operation)
+{
+    pthread_mutex_lock(&r->lock);
+    r->operation = operation;
+    pthread_mutex_unlock(&r->lock);
+}
+
 void reply_note_tokens(struct reply *r, int64_t prompt, int64_t answer)
 {
     pthread_mutex_lock(&r->lock);
@@ -227,6 +234,8 @@ static void record(struct reply *r)
         .first_ns = r->first_ns,
         .end_ns = clock_ns(),
         .start_unix_ns = r->start_unix_ns,
+        .trace = &r->trace,
+        .operation = r->operation,
         .model = r->model,
         .prompt_tokens = r->prompt_tokens,
         .answer_tokens = r->answer_tokens,
@@ -234,6 +243,7 @@ static void record(struct reply *r)
     metrics_add(r->server->metrics, &a);
     if (!r->route || !(r->route->flags & ROUTE_ALWAYS))
         access_log(&a, r->server->o.log);
+    otlp_add(r->server->o.otlp, &a);
 }
 
 void reply_unref(struct reply *r)

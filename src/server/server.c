@@ -149,6 +149,7 @@ void server_metrics(struct server *s, struct buf *out)
 {
     metrics_text(s->metrics, workers_busy(s->workers), atomic_load(&s->connections),
                  server_ready(s), out);
+    otlp_metrics(s->o.otlp, out);
     if (s->o.metrics)
         s->o.metrics(s->o.app, out);
 }

@@ -7,6 +7,7 @@
 #pragma once
 #include "base/arena.h"
 #include "server/guard.h"
+#include "server/otlp.h"
 #include "server/ring.h"
 #include "server/server.h"
 #include "server/watch.h"
@@ -85,6 +86,8 @@ struct reply {
     struct buf whole;
     uint64_t sent;
     int64_t first_ns;
+    struct trace_context trace;
+    const char *operation;
     struct str model;
     int64_t prompt_tokens, answer_tokens;
     bool client_gone;
