@@ -20,8 +20,9 @@ enum {
     MAX_IN_FLIGHT = 2048,
     MAX_CONNECTIONS = 16384,
     IDLE_SECONDS = 120,
-    CONNECTION_MEMORY = 64 << 10, /* libmicrohttpd's, per connection: ceiling on headers */
-    OUT_RING = 64 << 10,          /* what a stream may be ahead of its client */
+    /* libmicrohttpd takes it for each connection, idle ones too; the ceiling on a head */
+    CONNECTION_MEMORY = 24 << 10,
+    OUT_RING = 64 << 10, /* what a stream may be ahead of its client */
     IN_RING = 256 << 10,
     MAX_ARENA = 1 << 20,
     MAX_REPLY_HEADERS = 16,

@@ -314,6 +314,19 @@ static void connections_are_kept(void **state)
     assert_string_equal(a.body.p, "2|-|abcde|");
     answer_release(&a);
     close(fd);
+    /* a client that closes its half right away still gets its answer, and then the end */
+    for (int i = 0; i < 100; i++) {
+        fd = dial(server_port(s));
+        puts_to(fd, "POST /echo/3 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nB");
+        shutdown(fd, SHUT_WR);
+        a = take(fd, false);
+        assert_string_equal(a.body.p, "3|-|B|");
+        answer_release(&a);
+        errno = 0;
+        assert_true(is_closed(fd));
+        assert_int_not_equal(errno, EAGAIN);
+        close(fd);
+    }
     unserve(s);
 }
 
