@@ -18,6 +18,7 @@ enum { DRAIN_SECONDS = 30, GRACE_SECONDS = 5, MAX_PEM = 1 << 20, MAX_ORIGINS = 6
 /* What lives as long as the server. */
 struct serving {
     struct auth *auth;
+    struct otlp *otlp;
     struct buf cert, key, origins;
     const char *origin[MAX_ORIGINS];
     size_t n_origins;
@@ -29,6 +30,7 @@ static void release(struct serving *v)
     hub_free(v->app.hub);
     if (v->app.store)
         store_close(v->app.store);
+    otlp_free(v->otlp); /* after the server: the last spans go out */
     auth_free(v->auth);
     buf_release(&v->cert);
     buf_release(&v->key);
@@ -75,6 +77,13 @@ static enum status read_keys(struct serving *v, const struct options *o, struct 
     enum status s = auth_new(&v->auth, o->keys ? o->keys : path, err);
     free(path);
     return s;
+}
+
+static enum status start_otlp(struct serving *v, struct err *err)
+{
+    struct otlp_options o;
+    char url[1024];
+    return otlp_from_environment(&o, url) ? otlp_new(&v->otlp, &o, err) : OK;
 }
 
 static enum status log_form(const char *name, enum access_form *form, struct err *err)
@@ -139,6 +148,8 @@ static enum status prepare(struct serving *v, const struct options *o, struct se
     if (s == OK)
         s = read_keys(v, o, err);
     if (s == OK)
+        s = start_otlp(v, err);
+    if (s == OK)
         s = listen_open(&so->listener, o->host ? o->host : getenv("OLLAMA_HOST"),
                         o->port == INT64_MIN ? -1 : (int)o->port, v->cert.n > 0, err);
     if (s != OK)
@@ -148,6 +159,7 @@ static enum status prepare(struct serving *v, const struct options *o, struct se
     so->routes = own_routes;
     so->n_routes = n_own_routes;
     so->auth = v->auth;
+    so->otlp = v->otlp;
     so->origins = v->origin;
     so->n_origins = v->n_origins;
     so->tls_cert = v->cert.n ? v->cert.p : NULL;
@@ -192,8 +204,9 @@ enum status cmd_serve(const struct options *o, struct err *err)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    enum status s = prepare(&v, o, &so, err);
+    /* before there is any other thread, which inherits it */
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    enum status s = prepare(&v, o, &so, err);
     if (s == OK)
         s = open_app(&v, o, err);
     if (s == OK)

@@ -3,6 +3,9 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "kernel/kernel.h"
+#ifndef HEARTH_ENGINE_ONLY
+#include "server/route.h"
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +63,13 @@ static enum status choose(const struct choice *c, size_t n, const char *name, co
     for (size_t i = 0; i < n; i++)
         if (strcmp(c[i].name, name) == 0)
             return print(c[i].make, err);
-    return err_set(err, EUSAGE, "%s: '%s', expected %s or %s", what, name, c[0].name, c[1].name);
+    struct buf names;
+    buf_init(&names, 256);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&names, "%s%s", i == 0 ? "" : i + 1 == n ? " or " : ", ", c[i].name);
+    err_set(err, EUSAGE, "%s: '%s', expected %s", what, name, names.p ? names.p : "another");
+    buf_release(&names);
+    return EUSAGE;
 }
 
 enum status cmd_completion(const struct options *o, struct err *err)
@@ -70,10 +79,29 @@ enum status cmd_completion(const struct options *o, struct err *err)
     return choose(shells, 2, o->args[0], "completion", err);
 }
 
+#ifndef HEARTH_ENGINE_ONLY
+static void api_markdown(struct buf *out)
+{
+    routes_markdown(own_routes, n_own_routes, out);
+}
+
+static void api_openapi(struct buf *out)
+{
+    routes_openapi(own_routes, n_own_routes, out);
+}
+#endif
+
 enum status cmd_docs(const struct options *o, struct err *err)
 {
-    static const struct choice forms[] = {{"man", help_man}, {"markdown", help_markdown}};
-    return choose(forms, 2, o->args[0], "docs", err);
+    static const struct choice forms[] = {
+        {"man", help_man},
+        {"markdown", help_markdown},
+#ifndef HEARTH_ENGINE_ONLY
+        {"api", api_markdown},
+        {"openapi", api_openapi},
+#endif
+    };
+    return choose(forms, sizeof forms / sizeof *forms, o->args[0], "docs", err);
 }
 
 static enum status dispatch(int argc, char **argv, struct err *err)

@@ -43,6 +43,8 @@ static void line_json(const struct access_record *a, struct buf *out)
         jsonw_kint(&w, "prompt_tokens", a->prompt_tokens);
     if (a->answer_tokens >= 0)
         jsonw_kint(&w, "answer_tokens", a->answer_tokens);
+    if (a->trace)
+        jsonw_kstr(&w, "trace", str_from(a->trace->trace_id));
     if (a->gone)
         jsonw_kbool(&w, "client_gone", true);
     jsonw_end(&w);

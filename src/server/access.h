@@ -2,6 +2,7 @@
  * error. Never bodies, prompts, answers, keys or queries. */
 #pragma once
 #include "server/route.h"
+#include "server/trace.h"
 
 enum access_form { ACCESS_OFF, ACCESS_TEXT, ACCESS_JSON };
 
@@ -13,7 +14,9 @@ struct access_record {
     uint64_t bytes_in, bytes_out;
     int64_t start_ns, first_ns, end_ns; /* clock_ns; first_ns 0: no answer began */
     int64_t start_unix_ns;
-    struct str model;                     /* empty: none */
+    const struct trace_context *trace;
+    const char *operation; /* "chat", "text_completion", "embeddings"; NULL: not told */
+    struct str model;      /* empty: none */
     int64_t prompt_tokens, answer_tokens; /* -1: not told */
 };
 

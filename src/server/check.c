@@ -148,6 +148,7 @@ bool check_request(struct reply *r, struct str version)
     struct buf scratch;
     r->q.path = STR("/");
     set_id(r);
+    trace_begin(headers_get(&r->headers, "traceparent"), &r->trace);
     bool target = uri_split(r->target, &r->q.path, &r->query);
     if (target) {
         buf_init(&scratch, r->q.path.n + 1);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -173,6 +174,22 @@ static void add_header(struct MHD_Response *answer, const char *name, struct str
     MHD_add_response_header(answer, name, value.p);
 }
 
+static int socket_of(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+/* The client has closed its half already. libmicrohttpd reads less than there was room for, takes
+ * that for the end of what is there, and never hears of a close that came with it: such a
+ * connection would stay open until its time is over. */
+static bool sends_no_more(struct MHD_Connection *c)
+{
+    struct pollfd p = {.fd = socket_of(c), .events = POLLRDHUP};
+    return p.fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 static enum MHD_Result send_answer(struct reply *r, struct MHD_Connection *c)
 {
     struct MHD_Response *answer;
@@ -197,7 +214,7 @@ static enum MHD_Result send_answer(struct reply *r, struct MHD_Connection *c)
     MHD_add_response_header(answer, "X-Content-Type-Options", "nosniff");
     for (int i = 0; i < r->n_extra; i++)
         add_header(answer, r->extra[i].name.p, r->extra[i].value);
-    if (r->close)
+    if (r->close || sends_no_more(c))
         MHD_add_response_header(answer, "Connection", "close");
     enum MHD_Result ok = MHD_queue_response(c, (unsigned)r->status, answer);
     MHD_destroy_response(answer);
@@ -226,6 +243,7 @@ static enum MHD_Result begin(struct reply *r, struct MHD_Connection *c, const ch
     r->connection = c;
     pthread_mutex_unlock(&r->lock);
     r->stage = STAGE_REFUSE;
+    atomic_fetch_add(&r->server->open, 1);
     if (!copy_request(r, c, method))
         return MHD_NO;
     if (!check_request(r, str_from(version))) {
@@ -291,11 +309,9 @@ static enum MHD_Result pass_on(struct reply *r, struct MHD_Connection *c, const 
 /* The request is there in full. From here on only the watcher notices that the client leaves. */
 static enum MHD_Result received(struct reply *r, struct MHD_Connection *c)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (r->stage == STAGE_REFUSE)
         return send_answer(r, c);
-    r->fd = info ? info->connect_fd : -1;
+    r->fd = socket_of(c);
     watch_add(r->server->watch, r->fd, r);
     if (r->stage == STAGE_BODY)
         start_handler(r);

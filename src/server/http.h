@@ -63,6 +63,8 @@ int reply_line(struct reply *r, struct str json); /* one line of NDJSON; starts 
 /* Facts about what the handler did, for metrics, the access log and spans; each may be told once
  * it is known. The model's name is copied. */
 void reply_note_model(struct reply *r, struct str model);
+/* "chat", "text_completion", "embeddings": gen_ai.operation.name; a literal. */
+void reply_note_operation(struct reply *r, const char *operation);
 void reply_note_tokens(struct reply *r, int64_t prompt, int64_t answer);
 
 /* OK, or what went wrong before an answer began: the dialect's error writer tells it. After a

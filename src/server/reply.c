@@ -181,6 +181,13 @@ void reply_note_model(struct reply *r, struct str model)
     pthread_mutex_unlock(&r->lock);
 }
 
+void reply_note_operation(struct reply *r, const char *operation)
+{
+    pthread_mutex_lock(&r->lock);
+    r->operation = operation;
+    pthread_mutex_unlock(&r->lock);
+}
+
 void reply_note_tokens(struct reply *r, int64_t prompt, int64_t answer)
 {
     pthread_mutex_lock(&r->lock);
@@ -197,6 +204,11 @@ void reply_finish(struct reply *r, enum status s, const struct err *err)
         e.code = EFAIL;
         err_set(&e, EFAIL, "the handler gave no answer");
     }
+    pthread_mutex_lock(&r->lock);
+    bool left = r->client_gone;
+    pthread_mutex_unlock(&r->lock);
+    if (s == ECANCEL && !left) /* told to stop by the server, which is stopping */
+        err_set(&e, EBUSY, "the server is shutting down");
     if (!reply_started(r))
         reply_error(r, status_http(e.code), &e);
     pthread_mutex_lock(&r->lock);
@@ -222,15 +234,16 @@ static void record(struct reply *r)
         .first_ns = r->first_ns,
         .end_ns = clock_ns(),
         .start_unix_ns = r->start_unix_ns,
+        .trace = &r->trace,
+        .operation = r->operation,
         .model = r->model,
         .prompt_tokens = r->prompt_tokens,
         .answer_tokens = r->answer_tokens,
     };
-    if (r->stage == STAGE_NEW) /* no request came of it */
-        return;
     metrics_add(r->server->metrics, &a);
     if (!r->route || !(r->route->flags & ROUTE_ALWAYS))
         access_log(&a, r->server->o.log);
+    otlp_add(r->server->o.otlp, &a);
 }
 
 void reply_unref(struct reply *r)
@@ -240,13 +253,16 @@ void reply_unref(struct reply *r)
     pthread_mutex_unlock(&r->lock);
     if (left)
         return;
-    record(r);
+    if (r->stage != STAGE_NEW) /* else no request came of it */
+        record(r);
     auth_release(r->server->o.auth, &r->grant);
     ring_release(&r->in);
     ring_release(&r->out);
     buf_release(&r->body);
     buf_release(&r->whole);
     arena_release(&r->arena);
+    if (r->stage != STAGE_NEW)
+        atomic_fetch_sub(&r->server->open, 1);
     pthread_cond_destroy(&r->moved);
     pthread_mutex_destroy(&r->lock);
     free(r);

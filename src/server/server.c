@@ -1,7 +1,7 @@
 #include "server/server_int.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/pool.h"
 #include <gnutls/gnutls.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -149,6 +149,7 @@ void server_metrics(struct server *s, struct buf *out)
 {
     metrics_text(s->metrics, workers_busy(s->workers), atomic_load(&s->connections),
                  server_ready(s), out);
+    otlp_metrics(s->o.otlp, out);
     if (s->o.metrics)
         s->o.metrics(s->o.app, out);
 }
@@ -165,8 +166,12 @@ void server_drain(struct server *s)
 
 int server_stop(struct server *s, int64_t drain_ns, int64_t grace_ns)
 {
+    int64_t end = clock_ns() + drain_ns;
     server_drain(s);
     int left = workers_wait(s->workers, drain_ns);
+    /* what is answered may still be on its way to a slow client */
+    while (left == 0 && atomic_load(&s->open) && clock_ns() < end)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     if (left == 0)
         return 0;
     pthread_mutex_lock(&s->lock);

@@ -9,6 +9,7 @@
 #include "server/auth.h"
 #include "server/listen.h"
 #include "server/metrics.h"
+#include "server/otlp.h"
 #include "server/route.h"
 
 struct server_options {
@@ -22,6 +23,7 @@ struct server_options {
     size_t n_origins;
     const char *tls_cert, *tls_key; /* PEM texts (borrowed), or NULL */
     enum access_form log;
+    struct otlp *otlp;   /* borrowed; NULL: no spans */
     size_t max_body;     /* bytes of a body that is read whole; 0: 64 MB */
     int max_in_flight;   /* requests being answered; more get 503; 0: 2,048 */
     int max_connections; /* 0: 16,384, or what the limit on descriptors allows */

@@ -7,6 +7,7 @@
 #pragma once
 #include "base/arena.h"
 #include "server/guard.h"
+#include "server/otlp.h"
 #include "server/ring.h"
 #include "server/server.h"
 #include "server/watch.h"
@@ -19,8 +20,9 @@ enum {
     MAX_IN_FLIGHT = 2048,
     MAX_CONNECTIONS = 16384,
     IDLE_SECONDS = 120,
-    CONNECTION_MEMORY = 64 << 10, /* libmicrohttpd's, per connection: ceiling on headers */
-    OUT_RING = 64 << 10,          /* what a stream may be ahead of its client */
+    /* libmicrohttpd takes it for each connection, idle ones too; the ceiling on a head */
+    CONNECTION_MEMORY = 24 << 10,
+    OUT_RING = 64 << 10, /* what a stream may be ahead of its client */
     IN_RING = 256 << 10,
     MAX_ARENA = 1 << 20,
     MAX_REPLY_HEADERS = 16,
@@ -36,6 +38,7 @@ struct server {
     struct reply *first;  /* requests that have a handler */
     atomic_bool draining;
     atomic_int connections;
+    atomic_int open; /* requests that began and are not over */
 };
 
 /* Where libmicrohttpd's thread is with a request. */
@@ -84,6 +87,8 @@ struct reply {
     struct buf whole;
     uint64_t sent;
     int64_t first_ns;
+    struct trace_context trace;
+    const char *operation;
     struct str model;
     int64_t prompt_tokens, answer_tokens;
     bool client_gone;
