@@ -10,6 +10,7 @@
 #include "engine/quantize.h"
 #include "format/gguf.h"
 #include "store/info.h"
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,7 +190,11 @@ static enum status add_gguf(struct maker *m, const char *path, struct str digest
     }
     snprintf(quantize, sizeof quantize, "%.*s", STR_ARG(m->r->quantize));
     if (f.kind == LAYER_MODEL && m->r->quantize.n && strcasecmp(quantize, f.type) != 0) {
-        snprintf(what, sizeof what, "quantizing %s model to %s", f.type, quantize);
+        char name[64];
+        snprintf(name, sizeof name, "%s", quantize);
+        for (char *c = name; *c; c++)
+            *c = (char)toupper((unsigned char)*c);
+        snprintf(what, sizeof what, "quantizing %s model to %s", f.type, name);
         return convert(m, path, quantize, what, err);
     }
     if (split)
