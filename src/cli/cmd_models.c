@@ -122,6 +122,10 @@ enum status cmd_rm(const struct options *o, struct err *err)
         else
             log_msg(LOG_ERROR, "%s", why.msg);
     }
+    /* what could not be deleted earlier; when somebody is at work, later */
+    struct err busy;
+    if (store_prune(store, NULL, &busy) != OK)
+        log_debug("%s", busy.msg);
     store_close(store);
     return first;
 }

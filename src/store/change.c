@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 3000, STEP_MS = 10, TRIES = 8, PRUNE_S = 3600 };
+enum { WAIT_MS = 300, STEP_MS = 10, TRIES = 8, PRUNE_S = 3600 };
 
 /* ---- folders ---- */
 

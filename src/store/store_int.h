@@ -72,7 +72,7 @@ typedef int walk_fn(void *ctx, const struct model_name *name, const char *path);
 NODISCARD enum status manifests_walk(const char *root, walk_fn *fn, void *ctx, struct err *err);
 
 /* Deletes those of the layers that no manifest of ours names. Does nothing while another process or
- * thread holds the store for some seconds: store_prune finds them later. */
+ * thread holds the store: store_prune finds them later. */
 NODISCARD enum status blobs_drop(struct store *s, const struct str *digests, size_t n,
                                  struct err *err);
 
