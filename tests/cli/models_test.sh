@@ -148,6 +148,24 @@ has "$err" "^hearth: model 'small' not found: no such file or folder, and not in
 rc 0 "$hearth" rm MADE:V1
 same "$(state)" ""
 
+# a Hugging Face folder with a PEFT adapter: the entry brings the adapter along
+in="FROM $data/golden/hf/llama2
+ADAPTER $data/golden/hf/llama2_lora"
+rc_in 0 "$hearth" create lora -f -
+has "$err" '^converting model$'
+has "$err" '^converting adapter$'
+rc 0 "$hearth" show lora --modelfile
+model=$(sed -n 's/^FROM //p' <<<"$out")
+adapter=$(sed -n 's/^ADAPTER //p' <<<"$out")
+greedy=(--tokens 1,2,3 --temp 0 --max-tokens 12 --json)
+rc 0 "$hearth" generate lora "${greedy[@]}"
+with=$out
+rc 0 "$hearth" generate "$model" --lora "$adapter" "${greedy[@]}"
+same "$with" "$out"
+rc 0 "$hearth" generate "$model" "${greedy[@]}"
+[ "$with" != "$out" ] || fail "the entry's adapter changes nothing"
+rc 0 "$hearth" rm lora
+
 # errors name the line; nothing is left
 modelfile_error() { # WANT TEXT
     in=$2

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/engine.h"
 #include "format/gguf.h"
 #include "store/info.h"
 #include "store_support.h"
@@ -337,6 +338,57 @@ static void from_others(void **state)
     assert_non_null(strstr(err.msg, "is a model, expected an adapter"));
 }
 
+/* PEFT's format becomes a GGUF adapter, from a folder and from uploaded blobs alike. */
+static void peft(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    static const char base[] = HEARTH_SOURCE_DIR "/tests/data/golden/hf/llama2",
+                      folder[] = HEARTH_SOURCE_DIR "/tests/data/golden/hf/llama2_lora";
+    const struct str paths[] = {STR(folder)};
+    struct create_recipe r = {.name = STR("lora"),
+                              .from = STR(base),
+                              .folder = "/",
+                              .adapter_paths = paths,
+                              .n_adapter_paths = 1,
+                              .threads = 1};
+    assert_ok(create_model(f->s, &r, NULL, &err));
+    struct store_model *m = find(f, "lora");
+    assert_int_equal(m->n_adapters, 1);
+    struct gguf *g;
+    struct str type;
+    assert_ok(gguf_open(&g, m->adapter_paths[0], &err));
+    assert_ok(gguf_get_str(g, "general.type", &type, &err));
+    assert_true(str_is(type, "adapter"));
+    gguf_close(g);
+    struct model *model;
+    struct lora *l;
+    assert_ok(model_open(&model, m->model_path, NULL, &err));
+    assert_ok(lora_open(&l, model, m->adapter_paths[0], &err));
+    lora_close(l);
+    model_close(model);
+    static const char *const names[] = {"adapter_config.json", "adapter_model.safetensors"};
+    char digests[2][72], path[1024];
+    struct create_file files[2];
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        assert_ok(store_import_file(f->s, path, digests[i], NULL, &err));
+        files[i] = (struct create_file){str_from(names[i]), str_from(digests[i])};
+    }
+    struct create_recipe u = {.name = STR("up"), .from = STR("hf"), .adapters = files};
+    u.n_adapters = 2;
+    r.adapter_paths = NULL;
+    r.n_adapter_paths = 0;
+    r.name = STR("hf");
+    assert_ok(create_model(f->s, &r, NULL, &err));
+    assert_ok(create_model(f->s, &u, NULL, &err));
+    struct store_model *n = find(f, "up");
+    assert_int_equal(n->n_adapters, 1);
+    assert_string_equal(strrchr(n->adapter_paths[0], '/'), strrchr(m->adapter_paths[0], '/'));
+    store_model_free(m);
+    store_model_free(n);
+}
+
 static void quantizes(void **state)
 {
     struct fixture *f = *state;
@@ -432,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(hostile_files, setup, teardown),
         cmocka_unit_test_setup_teardown(inherits, setup, teardown),
         cmocka_unit_test_setup_teardown(from_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(peft, setup, teardown),
         cmocka_unit_test_setup_teardown(quantizes, setup, teardown),
         cmocka_unit_test_setup_teardown(failures, setup, teardown),
     };
