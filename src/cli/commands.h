@@ -4,6 +4,11 @@
 #include "cli/options.h"
 
 enum status cmd_run(const struct options *o, struct err *err);
+enum status cmd_create(const struct options *o, struct err *err);
+enum status cmd_list(const struct options *o, struct err *err);
+enum status cmd_show(const struct options *o, struct err *err);
+enum status cmd_cp(const struct options *o, struct err *err);
+enum status cmd_rm(const struct options *o, struct err *err);
 enum status cmd_generate(const struct options *o, struct err *err);
 enum status cmd_logits(const struct options *o, struct err *err);
 enum status cmd_tokenize(const struct options *o, struct err *err);

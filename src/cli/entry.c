@@ -9,9 +9,11 @@
 
 enum status open_store(struct store **out, struct err *err)
 {
-    char *shipped = shipped_model("hearth-nano", NULL);
+    char *found = shipped_model("hearth-nano", NULL);
+    char *shipped = found ? realpath(found, NULL) : NULL;
     enum status s = store_open(out, &(struct store_options){.shipped = shipped}, err);
     free(shipped);
+    free(found);
     return s;
 }
 

@@ -17,6 +17,8 @@ static const char *const exits[][2] = {
 /* besides those that stand for an option */
 static const char *const environment[][2] = {
     {"HEARTH_HOME", "where models and history live (default ~/.hearth)"},
+    {"HEARTH_MODELS", "where models live (default $HEARTH_HOME/models)"},
+    {"OLLAMA_MODELS", "an Ollama store to read in place (default ~/.ollama/models)"},
     {"HEARTH_MEMORY", "memory that models may count with, such as 6G, where it is less than what "
                       "the machine has free"},
     {"HEARTH_CPU_DISABLE", "CPU features not to use, such as avx512f,avx2"},

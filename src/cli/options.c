@@ -17,7 +17,7 @@
 #define TEXTS      (BIT(PERPLEXITY) | BIT(IMATRIX)) /* run a text through the model, in windows */
 #define JSON_OUT                                                                                   \
     (BIT(GENERATE) | BIT(CLASSIFY) | BIT(EMBED) | BIT(INSPECT) | BIT(BENCH) | BIT(DOCTOR) |        \
-     BIT(PERPLEXITY))
+     BIT(PERPLEXITY) | BIT(LIST))
 #define EVERY (BIT(COUNT) - 1)
 
 #define AT(field) offsetof(struct options, field)
@@ -100,8 +100,22 @@ static void nearest_try(struct nearest *n, const char *name)
     }
 }
 
+/* Other words for a command. */
+static const struct {
+    const char *name;
+    enum command_id command;
+} aliases[] = {
+    {"ls", CMD_LIST},
+};
+
 enum status command_find(const char *name, enum command_id *out, struct err *err)
 {
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+        if (strcmp(aliases[i].name, name) == 0 && command_rows[aliases[i].command].name) {
+            *out = aliases[i].command;
+            return OK;
+        }
+    }
     struct nearest near = {.to = name, .distance = 4};
     for (int i = 0; i < CMD_COUNT; i++) {
         const char *c = command_rows[i].name;

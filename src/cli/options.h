@@ -35,6 +35,8 @@ struct options {
     /* input and output */
     const char *tokens, *prompt, *prefix, *suffix, *out, *messages, *tools, *file, *context, *now;
     const char *pair, *pooling, *type, *imatrix;
+    /* show */
+    bool show_license, show_modelfile, show_parameters, show_template, show_system;
     /* perplexity and imatrix */
     int64_t stride, chunks;
     const char *save_logits, *logits_type, *kl, *reference;
@@ -69,6 +71,11 @@ struct option_row {
 
 enum command_id {
     CMD_RUN,
+    CMD_CREATE,
+    CMD_LIST,
+    CMD_SHOW,
+    CMD_CP,
+    CMD_RM,
     CMD_GENERATE,
     CMD_LOGITS,
     CMD_TOKENIZE,

@@ -115,5 +115,8 @@ NODISCARD enum status engine_prefill(struct engine *e, int seq, const int32_t *t
 NODISCARD enum status lora_open(struct lora **out, const struct model *m, const char *path,
                                 struct err *err);
 void lora_close(struct lora *l);
+/* The adapter as a GGUF file, whichever format it was opened from, for the GGUF model that it was
+ * opened for. */
+NODISCARD enum status lora_write(const struct lora *l, const char *out, struct err *err);
 NODISCARD enum status engine_set_loras(struct engine *e, struct lora *const *loras,
                                        const float *scales, int n, struct err *err);

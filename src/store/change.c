@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 3000, STEP_MS = 10, TRIES = 8, PRUNE_S = 3600 };
+enum { WAIT_MS = 300, STEP_MS = 10, TRIES = 8, PRUNE_S = 3600 };
 
 /* ---- folders ---- */
 
@@ -211,19 +211,20 @@ static enum status delete_unused(struct store *s, struct candidates *all, uint64
     return OK;
 }
 
-enum status blobs_drop(struct store *s, const struct str *digests, size_t n, struct err *err)
+void blobs_drop(struct store *s, const struct str *digests, size_t n)
 {
     struct candidates all = {.c = mem_array(n ? n : 1, sizeof *all.c), .n = n};
+    struct err why = {0};
     if (!all.c)
-        return err_set(err, ENOMEMORY, "no memory for %zu digests", n);
+        return;
     for (size_t i = 0; i < n; i++)
         memcpy(all.c[i].hex, digests[i].p + 7, 64);
     int lock = n ? lock_alone(s) : -1;
-    enum status st = lock >= 0 ? delete_unused(s, &all, NULL, err) : OK;
+    if (lock >= 0 && delete_unused(s, &all, NULL, &why) != OK)
+        log_warn("no blobs are deleted: %s", why.msg);
     if (lock >= 0)
         close(lock);
     free(all.c);
-    return st;
 }
 
 /* Every blob that is older than an hour: by the time of its name, not that of its bytes, which a
@@ -390,7 +391,7 @@ enum status store_put_manifest(struct store *s, const struct model_name *name, s
     st = put_held(s, name, text, &arena, &old, &n_old, err);
     store_hold_release(hold);
     if (st == OK)
-        st = blobs_drop(s, old, n_old, err);
+        blobs_drop(s, old, n_old);
     arena_release(&arena);
     return st;
 }
@@ -430,7 +431,7 @@ static enum status remove_own(struct store *s, struct buf *path, struct err *err
                      strerror(errno));
     if (st == OK) {
         remove_empty_folders(path->p);
-        st = blobs_drop(s, digests, n, err);
+        blobs_drop(s, digests, n);
     }
     buf_release(&text);
     arena_release(&arena);

@@ -311,12 +311,10 @@ enum status create_model(struct store *s, const struct create_recipe *r,
     } else {
         store_hold_release(hold);
     }
-    if (st == OK) {
+    if (st == OK)
         make_say(&m, "success");
-    } else {
-        struct err ignored; /* what went wrong before is what is told */
-        (void)!blobs_drop(s, m.made, m.n_made, &ignored);
-    }
+    else
+        blobs_drop(s, m.made, m.n_made);
     store_model_free(m.base);
     buf_release(&manifest);
     arena_release(&m.arena);

@@ -7,9 +7,11 @@
 #include "base/jsonw.h"
 #include "base/mem.h"
 #include "base/show.h"
+#include "engine/engine.h"
 #include "engine/quantize.h"
 #include "format/gguf.h"
 #include "store/info.h"
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,7 +191,11 @@ static enum status add_gguf(struct maker *m, const char *path, struct str digest
     }
     snprintf(quantize, sizeof quantize, "%.*s", STR_ARG(m->r->quantize));
     if (f.kind == LAYER_MODEL && m->r->quantize.n && strcasecmp(quantize, f.type) != 0) {
-        snprintf(what, sizeof what, "quantizing %s model to %s", f.type, quantize);
+        char name[64];
+        snprintf(name, sizeof name, "%s", quantize);
+        for (char *c = name; *c; c++)
+            *c = (char)toupper((unsigned char)*c);
+        snprintf(what, sizeof what, "quantizing %s model to %s", f.type, name);
         return convert(m, path, quantize, what, err);
     }
     if (split)
@@ -398,21 +404,21 @@ static enum status link_file(const char *folder, const struct create_file *f, co
 }
 
 /* The uploaded files in a folder of links that is named as the model, for readers of folders. */
-static enum status assemble(struct maker *m, struct buf *part, struct buf *folder, struct err *err)
+static enum status assemble(struct maker *m, const struct create_file *files, size_t n,
+                            struct buf *part, struct buf *folder, struct err *err)
 {
-    const struct create_recipe *r = m->r;
     struct model_name name;
-    enum status s = name_parse(&name, r->name, err);
+    enum status s = name_parse(&name, m->r->name, err);
     if (s == OK)
         s = part_path(m->s, part, err);
     if (s != OK)
         return s;
     buf_printf(folder, "%s/%s", part->p, name.model);
-    for (size_t i = 0; s == OK && i < r->n_files; i++) {
+    for (size_t i = 0; s == OK && i < n; i++) {
         char *blob;
-        s = own_path(m, &r->files[i], &blob, err);
+        s = own_path(m, &files[i], &blob, err);
         if (s == OK)
-            s = link_file(folder->p, &r->files[i], blob, err);
+            s = link_file(folder->p, &files[i], blob, err);
         free(blob);
     }
     return s;
@@ -423,7 +429,7 @@ static enum status add_from_folder(struct maker *m, struct str gguf, struct err 
     struct buf part, folder;
     buf_init(&part, PATH_BYTES);
     buf_init(&folder, PATH_BYTES);
-    enum status s = assemble(m, &part, &folder, err);
+    enum status s = assemble(m, m->r->files, m->r->n_files, &part, &folder, err);
     if (s == OK && gguf.p) {
         buf_printf(&folder, "/%.*s", STR_ARG(gguf));
         s = buf_check(&folder, "path", err);
@@ -531,23 +537,81 @@ static enum status add_from(struct maker *m, struct str from, bool first, struct
     return s;
 }
 
-static enum status add_adapters(struct maker *m, struct buf *path, struct err *err)
+/* ---- adapters ---- */
+
+/* PEFT's format, a folder or its safetensors file: written as GGUF for the model that it adapts. */
+static enum status add_peft(struct maker *m, const char *path, struct err *err)
+{
+    const struct model_options mo = MODEL_OPTIONS_INIT;
+    struct model *base = NULL;
+    struct lora *lora = NULL;
+    struct buf part;
+    char *weights = NULL;
+    enum status s = EUSAGE;
+    make_say(m, "converting adapter");
+    buf_init(&part, PATH_BYTES);
+    for (size_t i = 0; i < m->n && !weights; i++)
+        if (m->layers[i].kind == LAYER_MODEL)
+            s = store_blob_path(m->s, m->layers[i].digest, &weights, err);
+    if (!weights)
+        return err_set(err, s, "adapter '%s' without a model", path);
+    s = model_open(&base, weights, &mo, err);
+    free(weights);
+    if (s == OK)
+        s = lora_open(&lora, base, path, err);
+    if (s == OK)
+        s = part_path(m->s, &part, err);
+    if (s == OK)
+        s = lora_write(lora, part.p, err);
+    lora_close(lora);
+    model_close(base);
+    if (s == OK)
+        s = adopt_layer(m, part.p, LAYER_ADAPTER, err);
+    buf_release(&part);
+    return s;
+}
+
+/* Uploaded: GGUF files, or the files of one PEFT folder. */
+static enum status add_adapter_files(struct maker *m, struct err *err)
 {
     const struct create_recipe *r = m->r;
+    struct buf part, folder;
     enum status s = OK;
+    size_t n_gguf = 0;
     for (size_t i = 0; s == OK && i < r->n_adapters; i++) {
         char *blob;
         s = own_path(m, &r->adapters[i], &blob, err);
-        if (s == OK)
+        if (s == OK && is_gguf(blob)) {
+            n_gguf++;
             s = add_gguf(m, blob, r->adapters[i].digest, LAYER_ADAPTER, err);
+        }
         free(blob);
     }
+    if (s != OK || n_gguf)
+        return s;
+    buf_init(&part, PATH_BYTES);
+    buf_init(&folder, PATH_BYTES);
+    s = assemble(m, r->adapters, r->n_adapters, &part, &folder, err);
+    if (s == OK)
+        s = add_peft(m, folder.p, err);
+    if (part.n)
+        part_remove(part.p);
+    buf_release(&part);
+    buf_release(&folder);
+    return s;
+}
+
+static enum status add_adapters(struct maker *m, struct buf *path, struct err *err)
+{
+    const struct create_recipe *r = m->r;
+    enum status s = r->n_adapters ? add_adapter_files(m, err) : OK;
     for (size_t i = 0; s == OK && r->folder && i < r->n_adapter_paths; i++) {
         s = full_path(m, r->adapter_paths[i], path, err);
-        if (s == OK && (file_is_dir(path->p) || !is_gguf(path->p)) && file_exists(path->p))
-            s = err_set(err, EUNSUPPORTED,
-                        "adapter '%s' is no GGUF file (PEFT adapters: hearth run --lora)", path->p);
-        if (s == OK)
+        bool peft =
+            s == OK && (file_is_dir(path->p) || str_ends(r->adapter_paths[i], STR(".safetensors")));
+        if (peft)
+            s = add_peft(m, path->p, err);
+        else if (s == OK)
             s = add_gguf(m, path->p, (struct str){NULL, 0}, LAYER_ADAPTER, err);
     }
     if (s == OK && r->draft.p && r->folder) {

@@ -12,7 +12,8 @@ struct info_details {
     char parameter_size[32];   /* "1.2B" */
     char quantization[32];     /* "Q4_K_M" */
 };
-/* From the config, or from the GGUF where there is none. */
+/* From the config, or from the GGUF where that does not say all. On an error (a GGUF that cannot be
+ * read) *out has what the config said, perhaps nothing. */
 NODISCARD enum status info_details(struct info_details *out, const struct store_model *m,
                                    struct err *err);
 /* {"parent_model", "format", "family", "families", "parameter_size", "quantization_level"} */

@@ -24,7 +24,7 @@ struct store_options {
 };
 NODISCARD enum status store_open(struct store **out, const struct store_options *o,
                                  struct err *err);
-void store_close(struct store *s); /* NULL is allowed */
+void store_close(struct store *s);               /* NULL is allowed */
 const char *store_folder(const struct store *s); /* our root */
 
 enum layer_kind {

@@ -71,10 +71,10 @@ NODISCARD enum status store_load_file(struct store_model **out, const struct mod
 typedef int walk_fn(void *ctx, const struct model_name *name, const char *path);
 NODISCARD enum status manifests_walk(const char *root, walk_fn *fn, void *ctx, struct err *err);
 
-/* Deletes those of the layers that no manifest of ours names. Does nothing while another process or
- * thread holds the store for some seconds: store_prune finds them later. */
-NODISCARD enum status blobs_drop(struct store *s, const struct str *digests, size_t n,
-                                 struct err *err);
+/* Deletes those of the blobs that no manifest of ours names. What cannot be deleted now (another
+ * process or thread holds the store, a manifest cannot be read) is found by store_prune later: no
+ * error of whoever changed a manifest. */
+void blobs_drop(struct store *s, const struct str *digests, size_t n);
 
 /* ---- half-written files ---- */
 

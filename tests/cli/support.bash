@@ -6,8 +6,8 @@ pty=${3:-} # the program that plays a terminal, tests/cli/pty.c
 data=$source_dir/tests/data
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-export HEARTH_HOME=$tmp/home TERM=xterm LC_ALL=C.UTF-8
-unset HEARTH_THREADS HEARTH_CTX HEARTH_CPU_DISABLE HEARTH_MEMORY
+export HEARTH_HOME=$tmp/home OLLAMA_MODELS=$tmp/no-ollama TERM=xterm LC_ALL=C.UTF-8
+unset HEARTH_MODELS HEARTH_THREADS HEARTH_CTX HEARTH_CPU_DISABLE HEARTH_MEMORY
 failed=0
 
 fail() {

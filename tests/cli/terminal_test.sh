@@ -180,6 +180,26 @@ S
 grep -q $'\x1b\\[2mThinking' "$tmp/shown" || fail "thinking is not dimmed"
 grep -q '"thinking": "' "$tmp/thought.json" || fail "thinking is not kept"
 cmp "$tmp/thought.json" "$tmp/again.json" || fail "thinking is lost between saving and loading"
+# lists given on the command line grow by /set, and stay as they were when a value is wrong
+play 0 -n 2 --temp 0 --stop zzz --stop yyy --logit-bias 220=0 <<'S'
+see >>> 
+type /set stop xxx\r
+see >>> 
+type /set logit-bias 221=0\r
+see >>> 
+type /set logit-bias many\r
+see hearth: --logit-bias: 'many', expected ID=X
+see >>> 
+type /set logit-bias 222=0\r
+see >>> 
+type /show parameters\r
+see stop xxx
+see >>> 
+type hello\r
+see >>> 
+type /bye\r
+end
+S
 
 # a terminal that cannot be edited on gets plain lines
 TERM=dumb play 0 -n 4 <<'S'

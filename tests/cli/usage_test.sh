@@ -3,7 +3,7 @@
 set -u
 . "$(dirname "$0")/support.bash"
 
-commands="run generate logits tokenize detokenize template classify embed inspect quantize imatrix
+commands="run create list show cp rm generate logits tokenize detokenize template classify embed inspect quantize imatrix
     perplexity synth bench serve key
     doctor completion docs help version"
 
@@ -72,7 +72,7 @@ has "$err" "llama9.*llama3.1-8b"
 
 # models that are not there, files that are no models
 rc 1 "$hearth" run no-such-model hello
-has "$err" "^hearth: model 'no-such-model': no such file or folder, and no no-such-model.gguf in .*/home/models"
+has "$err" "^hearth: model 'no-such-model' not found: no such file or folder, and not in .*/home/models$"
 rc 1 "$hearth" run "$tmp/none.gguf" hello
 has "$err" "^hearth: model '.*none.gguf': no such file or folder$"
 echo "this is text" >"$tmp/text.gguf"
@@ -93,6 +93,7 @@ if [ -w /dev/full ]; then
     has "$(cat "$tmp/err")" '^hearth: cannot write to standard output$'
 fi
 
+rc 0 "$hearth" ls # another word for list
 rc 0 "$hearth" completion bash
 bash -n "$tmp/out" || fail "completion bash: syntax"
 complete_bash() { # words so far, the last one unfinished

@@ -1,6 +1,7 @@
 /* Adapters in both formats: a GGUF one written from the PEFT one gives the same bits, scales and
  * patterns count as PEFT says, and what cannot be applied is refused by name. */
 #include "golden.h"
+#include "engine/hf_convert.h"
 #include "format/gguf.h"
 #include "format/safetensors.h"
 #include <unistd.h>
@@ -172,6 +173,43 @@ static void test_scales(void **state)
     free(want);
 }
 
+/* Written as GGUF and opened again, a PEFT adapter has the same logits; pairs of several strengths,
+ * too. */
+static void test_written(void **state)
+{
+    (void)state;
+    static const char *const changes[] = {
+        "{}", "{\"lora_alpha\":4,\"alpha_pattern\":{\"q_proj\":12}}", "{\"use_rslora\":true}"};
+    struct err err;
+    struct model *folder = model;
+    struct lora *l;
+    char path[600], gguf[600], adapter[600];
+    snprintf(gguf, sizeof gguf, "%s/base.gguf", dir);
+    snprintf(adapter, sizeof adapter, "%s/written.gguf", dir);
+    assert_ok(hf_convert(base, gguf, recipe_by_name(STR("f32")), NULL, NULL, &err));
+    assert_ok(lora_open(&l, folder, peft, &err));
+    assert_int_equal(lora_write(l, adapter, &err), EUSAGE);
+    lora_close(l);
+    assert_ok(model_open(&model, gguf, NULL, &err));
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        changed(path, changes[i]);
+        float *want = run(path, 1, &err);
+        if (!want)
+            fail_msg("%s", err.msg);
+        assert_ok(lora_open(&l, model, path, &err));
+        assert_ok(lora_write(l, adapter, &err));
+        lora_close(l);
+        float *got = run(adapter, 1, &err);
+        if (!got)
+            fail_msg("%s", err.msg);
+        assert_true(rel_error(got, want, N * VOCAB) < 1e-6);
+        free(want);
+        free(got);
+    }
+    model_close(model);
+    model = folder;
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -209,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gguf_adapter),
         cmocka_unit_test(test_scales),
+        cmocka_unit_test(test_written),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
