@@ -92,6 +92,8 @@ static enum status alloc_scratch(struct engine *e)
     e->gate = scratch(e, ff_rows, (size_t)hp->n_ff, sizeof *e->gate, &s);
     e->up = scratch(e, ff_rows, (size_t)hp->n_ff, sizeof *e->up, &s);
     e->worker = scratch(e, workers, e->worker_floats, sizeof *e->worker, &s);
+    e->partial =
+        scratch(e, engine_partial_floats(hp, e->n_ctx, e->max_rows), 1, sizeof *e->partial, &s);
     e->logits = scratch(e, (size_t)e->max_logits, (size_t)hp->n_vocab, sizeof *e->logits, &s);
     for (int i = 0; i < hp->n_ropes; i++)
         if (hp->rope[i].scaling == ROPE_DYNAMIC && !e->row_freqs)

@@ -86,6 +86,7 @@ struct engine {
     struct acts norm_acts, attn_acts, ff_acts;
     float *worker; /* (workers, worker_floats): attention's accumulators */
     size_t worker_floats;
+    float *partial;              /* engine_partial_floats: attention's states of spans */
     float *logits;               /* (max_logits, n_vocab) */
     int logits_at, n_logits;     /* the rows that it has */
     int n_wanted;                /* rows whose logits were asked for: the first of e->norm */
@@ -147,3 +148,4 @@ void engine_activate(struct engine *e, struct acts *a, int64_t t);
 void engine_moe(struct engine *e, int64_t layer, int64_t n);
 
 size_t engine_worker_floats(const struct hparams *hp);
+size_t engine_partial_floats(const struct hparams *hp, int64_t n_ctx, int max_rows);

@@ -156,19 +156,22 @@ ROW_ACTIVATION(row_gelu_tanh, v_gelu_tanh)
 ROW_ACTIVATION(row_gelu_erf, v_gelu_erf)
 #undef ROW_ACTIVATION
 
-static float row_softmax(float *x, int64_t n)
+static float row_max(const float *x, int64_t n)
 {
-    if (n <= 0)
-        return -INFINITY;
-    vf m = vf_set1(-INFINITY), s = vf_set1(0);
+    vf m = vf_set1(-INFINITY);
     int64_t i = 0;
     for (; i + 16 <= n; i += 16)
         m = vf_max(vf_load(x + i), m);
     if (i < n)
         m = vf_max(load_tail(x + i, n - i, -INFINITY), m);
-    float top = vf_hmax(m);
-    vf vtop = vf_set1(top);
-    for (i = 0; i + 16 <= n; i += 16) {
+    return vf_hmax(m);
+}
+
+static float row_exp_sum(float *x, int64_t n, float top)
+{
+    vf s = vf_set1(0), vtop = vf_set1(top);
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
         vf e = v_exp(vf_sub(vf_load(x + i), vtop));
         vf_store(x + i, e);
         s = vf_add(s, e);
@@ -178,9 +181,13 @@ static float row_softmax(float *x, int64_t n)
         store_tail(x + i, e, n - i);
         s = vf_add(s, e);
     }
-    float sum = vf_sum(s);
-    row_scale(x, 1.0f / sum, n);
-    return top + logf(sum);
+    return vf_sum(s);
+}
+
+static void row_softmax(float *x, int64_t n)
+{
+    if (n > 0)
+        row_scale(x, 1.0f / row_exp_sum(x, n, row_max(x, n)), n);
 }
 
 static void row_softcap(float *x, float cap, int64_t n)

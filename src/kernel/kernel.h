@@ -129,8 +129,10 @@ struct kernel_ops {
     void (*gelu_tanh)(float *y, const float *gate, const float *up, int64_t n);
     void (*gelu_erf)(float *y, const float *gate, const float *up, int64_t n);
 
-    /* x = exp(x - max) / sum, in place; returns log(sum(exp(x))) of the input */
-    float (*softmax)(float *x, int64_t n);
+    float (*max)(const float *x, int64_t n); /* -INFINITY when there is none */
+    /* x = exp(x - top) in place, and their sum */
+    float (*exp_sum)(float *x, int64_t n, float top);
+    void (*softmax)(float *x, int64_t n);            /* x = exp(x - max) / sum, in place */
     void (*softcap)(float *x, float cap, int64_t n); /* x = cap * tanh(x / cap) */
 
     /* Rotates pairs of one head in place (RoFormer, Su et al. 2021). cos and sin: n_rot / 2 values.

@@ -6,8 +6,8 @@
     .isa = VEC_NAME, .acts_quantize = acts_quantize, .mul_exact = mul_exact, .dot = row_dot,       \
     .add = row_add, .axpy = row_axpy, .scale = row_scale, .rmsnorm = row_rmsnorm,                  \
     .layernorm = row_layernorm, .silu = row_silu, .gelu_tanh = row_gelu_tanh,                      \
-    .gelu_erf = row_gelu_erf, .softmax = row_softmax, .softcap = row_softcap,                      \
-    .rope_half = row_rope_half, .rope_pairs = row_rope_pairs,                                      \
+    .gelu_erf = row_gelu_erf, .max = row_max, .exp_sum = row_exp_sum, .softmax = row_softmax,      \
+    .softcap = row_softcap, .rope_half = row_rope_half, .rope_pairs = row_rope_pairs,              \
     .kv_store = {kv_store_f16, kv_store_f32, kv_store_q8},                                         \
     .kv_expand = {kv_expand_f16, kv_expand_f32, kv_expand_q8}, .attn_scores = attn_scores,         \
     .attn_mix = attn_mix
