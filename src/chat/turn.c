@@ -38,6 +38,19 @@ static enum status encode_messages(struct turn *t, const struct prompt_format *f
     return s;
 }
 
+/* The gap's text by a Go template, which names the vocabulary's own tokens. */
+static enum status encode_gap(struct turn *t, const struct prompt_format *f, struct err *err)
+{
+    struct buf text;
+    buf_init(&text, MAX_PROMPT);
+    enum status s = prompt_render_gap(f, t->r->prompt, t->r->suffix, &text, err);
+    if (s == OK)
+        s = tokenizer_encode(t->tok, buf_str(&text), TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL,
+                             &t->prompt, err);
+    buf_release(&text);
+    return s;
+}
+
 static enum status add_ids(struct turn *t, const int32_t *ids, size_t n, struct err *err)
 {
     for (size_t i = 0; i < n; i++)
@@ -54,6 +67,8 @@ static enum status encode_prompt(struct turn *t, const struct prompt_format *f, 
         return s;
     if (r->n_messages)
         return encode_messages(t, f, err);
+    if (r->prompt.p && r->suffix.p && prompt_format_mentions(f, "Suffix"))
+        return encode_gap(t, f, err);
     if (r->prompt.p && r->suffix.p)
         return infill_encode(t->tok, r->prompt, r->suffix, &t->prompt, err) == OK
                    ? OK

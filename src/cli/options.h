@@ -90,6 +90,8 @@ enum command_id {
     CMD_SYNTH,
     CMD_BENCH,
     CMD_SERVE,
+    CMD_PS,
+    CMD_STOP,
     CMD_KEY,
     CMD_DOCTOR,
     CMD_COMPLETION,

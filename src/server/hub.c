@@ -8,6 +8,7 @@
  * weights are mapped. */
 #include "server/hub.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mem.h"
@@ -231,6 +232,7 @@ static enum status load(struct hub *h, struct loaded_model *l, int64_t n_ctx,
         return s;
     model_info(l->model, &info);
     int64_t least = n_ctx > 0 ? n_ctx : default_ctx(h, l->model);
+    least = least < info.n_ctx_train ? least : info.n_ctx_train;
     int64_t most = h->o.kv_tokens > 0 ? h->o.kv_tokens : default_ctx(h, l->model) * POOL_REQUESTS;
     if (info.kind == MODEL_ENCODER)
         least = most = 0;
@@ -256,7 +258,8 @@ static struct loaded_model *find(struct hub *h, const struct store_model *entry)
  * nobody uses it. Weights stay in the page cache, they are only mapped again. */
 static bool too_small(const struct loaded_model *l, int64_t n_ctx)
 {
-    return l->provider && n_ctx > l->n_ctx;
+    int64_t trained = l->provider ? trained_ctx(l->model) : 0;
+    return (n_ctx < trained ? n_ctx : trained) > l->n_ctx;
 }
 
 static enum status new_record(struct hub *h, struct store_model **entry, struct loaded_model **out,
@@ -330,6 +333,19 @@ static enum status take(struct hub *h, struct store_model **entry, int64_t n_ctx
     }
 }
 
+/* The entry's PARAMETER num_ctx, 0 when it has none. */
+static int64_t entry_ctx(const struct store_model *m)
+{
+    json_t *params = NULL;
+    int64_t n = 0;
+    struct err ignored;
+    if (m->params_json.p && json_parse(&params, m->params_json, "parameters", &ignored) == OK &&
+        (json_get_int(params, "num_ctx", &n, 0, &ignored) != OK || n < 0))
+        n = 0;
+    json_decref(params);
+    return n;
+}
+
 enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx, int64_t keep_alive_ns,
                         const atomic_int *gone, struct lease *out, struct err *err)
 {
@@ -341,6 +357,7 @@ enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx, int64_t k
     enum status s = store_find(h->o.store, name, &entry, err);
     if (s != OK)
         return s;
+    n_ctx = n_ctx ? n_ctx : entry_ctx(entry);
     pthread_mutex_lock(&h->lock);
     s = take(h, &entry, n_ctx, gone, &l, &out->load_s, err);
     if (s == OK)

@@ -453,6 +453,8 @@ static enum status end_work(const struct http_request *q, struct reply *reply, b
     struct buf line;
     if (s != OK && !reply_started(reply))
         return s;
+    if (s == OK && stream) /* the work has told it */
+        return OK;
     buf_init(&line, 4096);
     if (s != OK)
         dialects[DIALECT_OLLAMA].error(&line, status_http(s), err, q);

@@ -4,7 +4,7 @@ set -u
 . "$(dirname "$0")/support.bash"
 
 commands="run create list show cp rm generate logits tokenize detokenize template classify embed inspect quantize imatrix
-    perplexity synth bench serve key
+    perplexity synth bench serve ps stop key
     doctor completion docs help version"
 
 rc 2 "$hearth"
