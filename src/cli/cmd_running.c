@@ -100,7 +100,7 @@ static void until(const char *text, char *out, size_t size)
     } else if (left <= 0) {
         snprintf(out, size, "now");
     } else { /* human_ago, seen from the other side */
-        human_ago(0, left * 1000000000, ago, sizeof ago);
+        human_ago(1, left * 1000000000 + 1, ago, sizeof ago);
         char *end = strstr(ago, " ago");
         snprintf(out, size, "%.*s from now", end ? (int)(end - ago) : (int)strlen(ago), ago);
     }
