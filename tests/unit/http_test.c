@@ -393,6 +393,26 @@ static void handlers_learn_that_the_client_left(void **state)
     unserve(s);
 }
 
+static void silent_streams_of_events_are_kept_awake(void **state)
+{
+    (void)state;
+    struct server_options o = plain();
+    o.ping_seconds = 1;
+    struct server *s = serve(o);
+    int fd = dial(server_port(s));
+    puts_to(fd, "GET /silent HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    struct buf all;
+    char c;
+    buf_init(&all, 1 << 16);
+    while (!(all.n && strstr(all.p, ": ping\n\n")) && read_byte(fd, &c))
+        buf_addc(&all, c);
+    assert_non_null(strstr(all.p, "8\r\n: ping\n\n"));
+    buf_release(&all);
+    atomic_store(&released, 1);
+    close(fd);
+    unserve(s);
+}
+
 static void framing_that_two_could_read_differently_is_refused(void **state)
 {
     (void)state;
@@ -618,6 +638,7 @@ int main(void)
         cmocka_unit_test(connections_are_kept),
         cmocka_unit_test(a_slow_reader_stalls_nobody),
         cmocka_unit_test(handlers_learn_that_the_client_left),
+        cmocka_unit_test(silent_streams_of_events_are_kept_awake),
         cmocka_unit_test(framing_that_two_could_read_differently_is_refused),
         cmocka_unit_test(bodies_and_heads_have_ceilings),
         cmocka_unit_test(what_is_too_much_is_told_to_come_back),
