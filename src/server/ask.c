@@ -65,6 +65,7 @@ enum status ask_open(struct ask *a, struct hub *hub, struct str model, int64_t n
     if (!model.p || model.n == 0)
         return err_set(err, EUSAGE, missing);
     a->model = model;
+    http_note_model(a->q, model);
     enum status s = hub_acquire(hub, model, n_ctx, keep_alive_ns, a->q->gone, &a->lease, err);
     if (s != OK)
         return s;
@@ -425,6 +426,8 @@ bool gathered_take(struct gathered *an, struct ask *a, const struct chat_event *
     case CHAT_DONE:
         an->usage = *ev->usage;
         an->done = true;
+        http_note_tokens(a->q, a->r.n_messages ? "chat" : "text_completion",
+                         ev->usage->prompt_tokens, ev->usage->answer_tokens);
         return true;
     case CHAT_ERROR: an->error = *ev->error; return true;
     }

@@ -1,6 +1,7 @@
 /* What a request must pass before it gets a handler, in this order: framing, target, Host, Origin,
  * preflight, route, drain, key, size. */
 #include "server/server_int.h"
+#include "server/coding.h"
 #include "server/uri.h"
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
@@ -133,9 +134,12 @@ static bool check_size(struct reply *r)
 {
     struct str coding = headers_get(&r->headers, "Content-Encoding");
     char text[128];
-    if (coding.n && !(coding.n == 8 && strncasecmp(coding.p, "identity", 8) == 0))
-        return refuse(r, 415, EUNSUPPORTED, "Content-Encoding of a request, expected none");
-    if (r->route->flags & ROUTE_BODY_STREAM || r->length <= (int64_t)r->server->o.max_body)
+    bool stream = r->route->flags & ROUTE_BODY_STREAM;
+    if (stream ? coding.n != 0 : !coding_known(coding))
+        return refuse(r, 415, EUNSUPPORTED,
+                      stream ? "Content-Encoding of a stream of bytes, expected none"
+                             : "Content-Encoding, expected gzip, deflate or zstd");
+    if (stream || r->length <= (int64_t)r->server->o.max_body)
         return true;
     snprintf(text, sizeof text, "a body of %lld bytes, expected at most %zu", (long long)r->length,
              r->server->o.max_body);

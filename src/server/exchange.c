@@ -1,5 +1,6 @@
 /* A request's way through libmicrohttpd's thread: its callbacks. */
 #include "server/server_int.h"
+#include "server/coding.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include <arpa/inet.h>
@@ -117,11 +118,28 @@ static void unlist(struct reply *r)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* On the handler's thread: it takes time. */
+static enum status decode_body(struct reply *r, struct err *err)
+{
+    struct str coding = headers_get(&r->headers, "Content-Encoding");
+    struct buf plain;
+    if (coding.n == 0 || r->body.n == 0)
+        return OK;
+    buf_init(&plain, r->server->o.max_body);
+    enum status s = coding_decode(coding, buf_str(&r->body), &plain, err);
+    buf_release(&r->body);
+    r->body = plain;
+    r->q.body = buf_str(&r->body);
+    return s;
+}
+
 static void run_handler(void *ctx)
 {
     struct reply *r = ctx;
     struct err err = {0};
-    enum status s = r->route->fn(&r->q, r, &err);
+    enum status s = decode_body(r, &err);
+    if (s == OK)
+        s = r->route->fn(&r->q, r, &err);
     reply_finish(r, s, &err);
     unlist(r);
     reply_unref(r);

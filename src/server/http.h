@@ -43,6 +43,13 @@ NODISCARD enum status http_body_read(const struct http_request *q, void *out, si
 /* What the client declared, or -1. */
 int64_t http_content_length(const struct http_request *q);
 
+/* Facts about what the handler does, for metrics, the access log and spans. The model's name is
+ * copied; operation is a literal, gen_ai.operation.name: "chat", "text_completion", "embeddings".
+ * Tokens are added to those told before. */
+void http_note_model(const struct http_request *q, struct str model);
+void http_note_tokens(const struct http_request *q, const char *operation, int64_t prompt,
+                      int64_t answer);
+
 /* Before the answer begins. Values with control characters are dropped. */
 void reply_header(struct reply *r, const char *name, struct str value);
 /* The whole answer. */
@@ -59,13 +66,6 @@ bool reply_started(const struct reply *r); /* an answer was sent, or a stream ha
 /* Server-sent events: "event: name\ndata: ...\n\n"; event NULL: data alone. Starts the stream. */
 int reply_sse(struct reply *r, const char *event, struct str data);
 int reply_line(struct reply *r, struct str json); /* one line of NDJSON; starts the stream */
-
-/* Facts about what the handler did, for metrics, the access log and spans; each may be told once
- * it is known. The model's name is copied. */
-void reply_note_model(struct reply *r, struct str model);
-/* "chat", "text_completion", "embeddings": gen_ai.operation.name; a literal. */
-void reply_note_operation(struct reply *r, const char *operation);
-void reply_note_tokens(struct reply *r, int64_t prompt, int64_t answer);
 
 /* OK, or what went wrong before an answer began: the dialect's error writer tells it. After a
  * stream began, the handler tells its client in the dialect's way and returns OK; an error returned

@@ -96,6 +96,23 @@ void reply_start(struct reply *r, int status, const char *content_type)
             return;
         }
         begin_answer(r, ANSWER_STREAM, status, content_type);
+        if (strncmp(content_type, "text/event-stream", 17) == 0)
+            r->wrote_ns = clock_ns();
+        reply_resume(r);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* A comment, which clients skip, keeps what lies between from taking a long silence for the end. */
+void reply_ping(struct reply *r, int64_t now_ns)
+{
+    static const char ping[] = ": ping\n\n";
+    int64_t silence = (int64_t)r->server->o.ping_seconds * 1000000000;
+    pthread_mutex_lock(&r->lock);
+    if (r->wrote_ns && now_ns - r->wrote_ns >= silence && !r->writing && !r->ended && !r->head &&
+        r->out.n == 0) {
+        ring_put(&r->out, ping, sizeof ping - 1);
+        r->wrote_ns = now_ns;
         reply_resume(r);
     }
     pthread_mutex_unlock(&r->lock);
@@ -106,6 +123,7 @@ int reply_write(struct reply *r, struct str piece)
 {
     size_t done = 0;
     pthread_mutex_lock(&r->lock);
+    r->writing = true;
     while (r->answer == ANSWER_STREAM && !r->head && !r->client_gone && r->connection) {
         size_t n = ring_put(&r->out, piece.p + done, piece.n - done);
         done += n;
@@ -115,6 +133,9 @@ int reply_write(struct reply *r, struct str piece)
             break;
         pthread_cond_wait(&r->moved, &r->lock);
     }
+    r->writing = false;
+    if (r->wrote_ns)
+        r->wrote_ns = clock_ns();
     int gone = done < piece.n || r->client_gone || !r->connection || atomic_load(&r->gone);
     pthread_mutex_unlock(&r->lock);
     return gone;
@@ -172,28 +193,6 @@ int reply_line(struct reply *r, struct str json)
     buf_addstr(&frame, json);
     buf_addc(&frame, '\n');
     return write_framed(r, &frame);
-}
-
-void reply_note_model(struct reply *r, struct str model)
-{
-    pthread_mutex_lock(&r->lock);
-    r->model = arena_str(&r->arena, model);
-    pthread_mutex_unlock(&r->lock);
-}
-
-void reply_note_operation(struct reply *r, const char *operation)
-{
-    pthread_mutex_lock(&r->lock);
-    r->operation = operation;
-    pthread_mutex_unlock(&r->lock);
-}
-
-void reply_note_tokens(struct reply *r, int64_t prompt, int64_t answer)
-{
-    pthread_mutex_lock(&r->lock);
-    r->prompt_tokens = prompt;
-    r->answer_tokens = answer;
-    pthread_mutex_unlock(&r->lock);
 }
 
 void reply_finish(struct reply *r, enum status s, const struct err *err)

@@ -81,3 +81,22 @@ enum status http_body_read(const struct http_request *q, void *out, size_t n, si
     pthread_mutex_unlock(&r->lock);
     return s;
 }
+
+void http_note_model(const struct http_request *q, struct str model)
+{
+    struct reply *r = of(q);
+    pthread_mutex_lock(&r->lock);
+    r->model = arena_str(&r->arena, model);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void http_note_tokens(const struct http_request *q, const char *operation, int64_t prompt,
+                      int64_t answer)
+{
+    struct reply *r = of(q);
+    pthread_mutex_lock(&r->lock);
+    r->operation = operation;
+    r->prompt_tokens = (r->prompt_tokens < 0 ? 0 : r->prompt_tokens) + prompt;
+    r->answer_tokens = (r->answer_tokens < 0 ? 0 : r->answer_tokens) + answer;
+    pthread_mutex_unlock(&r->lock);
+}

@@ -16,6 +16,16 @@ static void client_left(void *what)
     reply_left(r);
 }
 
+static void tick(void *server)
+{
+    struct server *s = server;
+    int64_t now = clock_ns();
+    pthread_mutex_lock(&s->lock);
+    for (struct reply *r = s->first; r; r = r->next)
+        reply_ping(r, now);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void count_connection(void *ctx, struct MHD_Connection *c, void **socket_context,
                              enum MHD_ConnectionNotificationCode what)
 {
@@ -91,6 +101,8 @@ static void set_defaults(struct server_options *o)
         o->max_in_flight = MAX_IN_FLIGHT;
     if (!o->idle_seconds)
         o->idle_seconds = IDLE_SECONDS;
+    if (!o->ping_seconds)
+        o->ping_seconds = PING_SECONDS;
     if (!o->io_threads)
         o->io_threads = 2;
     o->max_connections =
@@ -114,7 +126,7 @@ enum status server_new(struct server **out, const struct server_options *o, stru
     if (st == OK)
         st = workers_new(&s->workers, s->o.max_in_flight, err);
     if (st == OK)
-        st = watch_new(&s->watch, client_left, err);
+        st = watch_new(&s->watch, client_left, tick, s, err);
     if (st == OK)
         st = start_daemon(s, err);
     if (st != OK) {

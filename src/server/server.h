@@ -28,6 +28,7 @@ struct server_options {
     int max_in_flight;   /* requests being answered; more get 503; 0: 2,048 */
     int max_connections; /* 0: 16,384, or what the limit on descriptors allows */
     int idle_seconds;    /* without a byte in either direction; 0: 120 */
+    int ping_seconds;    /* a comment to streams of events that are silent for so long; 0: 15 */
     int io_threads;      /* 0: two */
     /* Appends Prometheus text of the program's own. May be NULL. */
     void (*metrics)(void *app, struct buf *out);

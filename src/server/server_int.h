@@ -20,6 +20,7 @@ enum {
     MAX_IN_FLIGHT = 2048,
     MAX_CONNECTIONS = 16384,
     IDLE_SECONDS = 120,
+    PING_SECONDS = 15,
     /* libmicrohttpd takes it for each connection, idle ones too; the ceiling on a head */
     CONNECTION_MEMORY = 24 << 10,
     OUT_RING = 64 << 10, /* what a stream may be ahead of its client */
@@ -77,6 +78,8 @@ struct reply {
     pthread_mutex_t lock;
     pthread_cond_t moved; /* a ring has moved, or the client has left: for the handler's thread */
     struct MHD_Connection *connection; /* NULL once it is over */
+    int64_t wrote_ns; /* when the handler wrote last, of a stream of events; else 0 */
+    bool writing;     /* the handler is in the middle of a piece */
     bool suspended, in_ended, in_closed, ended, broken, close;
     struct ring in, out;
     enum answer answer;
@@ -112,8 +115,9 @@ void exchange_end(void *server, struct MHD_Connection *c, void **exchange,
 bool check_request(struct reply *r, struct str version);
 
 /* reply.c */
-void reply_resume(struct reply *r); /* under r->lock */
-void reply_left(struct reply *r);   /* the client has left, or the server stops */
+void reply_resume(struct reply *r);               /* under r->lock */
+void reply_ping(struct reply *r, int64_t now_ns); /* if it is time */
+void reply_left(struct reply *r);                 /* the client has left, or the server stops */
 /* What a handler returned: an error becomes an answer, a stream ends. */
 void reply_finish(struct reply *r, enum status s, const struct err *err);
 void reply_unref(struct reply *r);

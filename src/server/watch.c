@@ -1,4 +1,5 @@
 #include "server/watch.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include <poll.h>
 #include <pthread.h>
@@ -11,6 +12,8 @@ struct watch {
     pthread_mutex_t lock;
     pthread_t thread;
     void (*left)(void *what);
+    void (*tick)(void *ctx);
+    void *ctx;
     void **of; /* by descriptor; NULL: not watched */
     int n, epoll, stop;
 };
@@ -32,8 +35,14 @@ static void *watch_main(void *ctx)
 {
     struct watch *w = ctx;
     struct epoll_event e[64];
-    for (;;) {
-        int n = epoll_wait(w->epoll, e, 64, -1);
+    const int64_t second = 1000000000;
+    for (int64_t next = clock_ns() + second;;) {
+        int64_t now = clock_ns();
+        if (now >= next) {
+            w->tick(w->ctx);
+            next = now + second;
+        }
+        int n = epoll_wait(w->epoll, e, 64, (int)((next - now) / 1000000) + 1);
         for (int i = 0; i < n; i++) {
             if (e[i].data.fd == w->stop)
                 return NULL;
@@ -42,13 +51,16 @@ static void *watch_main(void *ctx)
     }
 }
 
-enum status watch_new(struct watch **out, void (*left)(void *what), struct err *err)
+enum status watch_new(struct watch **out, void (*left)(void *what), void (*tick)(void *ctx),
+                      void *ctx, struct err *err)
 {
     struct watch *w = mem_array(1, sizeof *w);
     *out = NULL;
     if (!w)
         return err_set(err, ENOMEMORY, "server: no memory for the watcher");
     w->left = left;
+    w->tick = tick;
+    w->ctx = ctx;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     w->stop = eventfd(0, EFD_CLOEXEC);
     struct epoll_event e = {.events = EPOLLIN, .data.fd = w->stop};

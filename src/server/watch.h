@@ -6,8 +6,10 @@
 
 struct watch;
 
-/* left(what) runs on the watcher's thread, with its lock held: it must not call watch_*. */
-NODISCARD enum status watch_new(struct watch **out, void (*left)(void *what), struct err *err);
+/* left(what) runs on the watcher's thread, with its lock held: it must not call watch_*. tick(ctx)
+ * runs there about once a second, without it. */
+NODISCARD enum status watch_new(struct watch **out, void (*left)(void *what),
+                                void (*tick)(void *ctx), void *ctx, struct err *err);
 void watch_add(struct watch *w, int fd, void *what);
 void watch_remove(struct watch *w, int fd); /* when it returns, left() does not run for it */
 void watch_free(struct watch *w);

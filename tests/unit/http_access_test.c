@@ -14,8 +14,8 @@ static enum status h_ok(struct http_request *q, struct reply *r, struct err *err
     (void)err;
     buf_init(&b, 1000);
     buf_printf(&b, "%.*s %u", STR_ARG(q->key_name), q->scopes);
-    reply_note_model(r, STR("tiny"));
-    reply_note_tokens(r, 3, 4);
+    http_note_model(q, STR("tiny"));
+    http_note_tokens(q, "chat", 3, 4);
     reply_send(r, 200, "text/plain", buf_str(&b));
     buf_release(&b);
     return OK;

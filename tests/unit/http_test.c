@@ -2,7 +2,8 @@
  * ceilings, what is refused, and stopping. */
 #include "http_support.h"
 #include <poll.h>
-#include <sched.h>
+#include <zlib.h>
+#include <zstd.h>
 
 static atomic_int held, released, seen_gone, flooded;
 
@@ -393,6 +394,26 @@ static void handlers_learn_that_the_client_left(void **state)
     unserve(s);
 }
 
+static void silent_streams_of_events_are_kept_awake(void **state)
+{
+    (void)state;
+    struct server_options o = plain();
+    o.ping_seconds = 1;
+    struct server *s = serve(o);
+    int fd = dial(server_port(s));
+    puts_to(fd, "GET /silent HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    struct buf all;
+    char c;
+    buf_init(&all, 1 << 16);
+    while (!(all.n && strstr(all.p, ": ping\n\n")) && read_byte(fd, &c))
+        buf_addc(&all, c);
+    assert_non_null(strstr(all.p, "8\r\n: ping\n\n"));
+    buf_release(&all);
+    atomic_store(&released, 1);
+    close(fd);
+    unserve(s);
+}
+
 static void framing_that_two_could_read_differently_is_refused(void **state)
 {
     (void)state;
@@ -463,7 +484,8 @@ static void bodies_and_heads_have_ceilings(void **state)
     expect_call(port, "POST", "/echo", NULL, b.p, 201, "aaa|");
     buf_addc(&b, 'a');
     expect_call(port, "POST", "/echo", NULL, b.p, 413, "{\"error\":\"a body of 1001 bytes");
-    expect_call(port, "POST", "/echo", "Content-Encoding: gzip\r\n", "x", 415, "Content-Encoding");
+    expect_call(port, "POST", "/echo", "Content-Encoding: br\r\n", "x", 415, "Content-Encoding");
+    expect_call(port, "POST", "/upload/x", "Content-Encoding: gzip\r\n", "x", 415, NULL);
     /* chunked: told at its end */
     int fd = dial(port);
     puts_to(fd, "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -506,6 +528,51 @@ static void bodies_and_heads_have_ceilings(void **state)
     expect_call(port, "POST", "/upload/early", NULL, "abc", 400, "not wanted");
     expect_call(port, "POST", "/upload/early", NULL, "", 400, "not wanted");
     buf_release(&b);
+    unserve(s);
+}
+
+/* Sends `body` with a coding and compares the status and a piece of the answer. */
+static void expect_coded(int port, const char *coding, const void *body, size_t n, int status,
+                         const char *piece)
+{
+    int fd = dial(port);
+    char head[200];
+    snprintf(head, sizeof head,
+             "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: %s\r\n"
+             "Content-Length: %zu\r\n\r\n",
+             coding, n);
+    puts_to(fd, head);
+    put(fd, body, n);
+    struct answer a = take(fd, false);
+    if (a.status != status || !strstr(a.body.p, piece))
+        fail_msg("%s: %d %s, expected %d %s", coding, a.status, a.body.p, status, piece);
+    answer_release(&a);
+    close(fd);
+}
+
+static void compressed_bodies_are_unpacked_to_a_ceiling(void **state)
+{
+    (void)state;
+    static char bomb[2000000], small[2000], packed[100000];
+    struct server_options o = plain();
+    o.max_body = sizeof bomb - 1;
+    struct server *s = serve(o);
+    int port = server_port(s);
+    size_t n = ZSTD_compress(packed, sizeof packed, "hello zstd", 10, 3);
+    expect_coded(port, "zstd", packed, n, 201, "-|-|hello zstd|");
+    expect_coded(port, "zstd", packed, n - 1, 400, "cut short");
+    expect_coded(port, "zstd", "hello", 5, 400, "cut short");
+    n = ZSTD_compress(packed, sizeof packed, bomb, sizeof bomb, 3);
+    expect_coded(port, "zstd", packed, n, 413, "would grow past");
+    uLongf k = sizeof packed;
+    memset(small, 'a', sizeof small);
+    assert_int_equal(compress((Bytef *)packed, &k, (const Bytef *)small, sizeof small), Z_OK);
+    expect_coded(port, "deflate", packed, k, 201, "aaaa|");
+    expect_coded(port, "deflate", packed, k - 3, 400, "cut short");
+    expect_coded(port, "GZIP", "hello", 5, 400, "cut short");
+    k = sizeof packed;
+    assert_int_equal(compress((Bytef *)packed, &k, (const Bytef *)bomb, sizeof bomb), Z_OK);
+    expect_coded(port, "deflate", packed, k, 413, "would grow past");
     unserve(s);
 }
 
@@ -618,8 +685,10 @@ int main(void)
         cmocka_unit_test(connections_are_kept),
         cmocka_unit_test(a_slow_reader_stalls_nobody),
         cmocka_unit_test(handlers_learn_that_the_client_left),
+        cmocka_unit_test(silent_streams_of_events_are_kept_awake),
         cmocka_unit_test(framing_that_two_could_read_differently_is_refused),
         cmocka_unit_test(bodies_and_heads_have_ceilings),
+        cmocka_unit_test(compressed_bodies_are_unpacked_to_a_ceiling),
         cmocka_unit_test(what_is_too_much_is_told_to_come_back),
         cmocka_unit_test(stopping_lets_requests_end_and_then_tells_them),
         cmocka_unit_test(many_idle_connections_cost_little),

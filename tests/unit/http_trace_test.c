@@ -24,11 +24,10 @@ static enum status h_collect(struct http_request *q, struct reply *r, struct err
 
 static enum status h_chat(struct http_request *q, struct reply *r, struct err *err)
 {
-    (void)q;
     (void)err;
-    reply_note_operation(r, "chat");
-    reply_note_model(r, STR("tiny:1b"));
-    reply_note_tokens(r, 11, 22);
+    http_note_model(q, STR("tiny:1b"));
+    http_note_tokens(q, "chat", 11, 12);
+    http_note_tokens(q, "chat", 0, 10);
     reply_send(r, 200, "text/plain", STR("secret answer"));
     return OK;
 }
