@@ -2,11 +2,10 @@
 #ifndef HEARTH_ENGINE_ONLY
 #include "base/json.h"
 #include "cli/entry.h"
-#include "store/info.h"
+#include "store/store.h"
 #endif
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "chat/local.h"
 #include "cli/answer.h"
@@ -33,10 +32,6 @@ static enum status take_entry(struct session *s, const struct store_model *e, st
     enum status st = entry_options(&s->o, e, &s->arena, err);
     if (st != OK || s->o.chat_template || !e->template_text.p)
         return st;
-    if (template_is_go(e->template_text)) {
-        log_info("the model's Go template is not used, but its file's Jinja one");
-        return OK;
-    }
     buf_addstr(&s->template, e->template_text);
     return buf_check(&s->template, "template", err);
 }

@@ -30,5 +30,24 @@ NODISCARD enum status make_layer(struct maker *m, enum layer_kind kind, const ch
 NODISCARD enum status make_text_layer(struct maker *m, enum layer_kind kind, struct str text,
                                       struct err *err);
 
-/* create_weights.c: the layers of weights, from where the recipe says. */
+/* create_weights.c */
+bool file_is_gguf(const char *path);
+bool folder_holds(const char *folder, const char *name);
+/* "...-00002-of-00003.gguf": the number; 0: not of a split file. */
+int gguf_split_number(struct str name);
+/* A GGUF file as a layer, quantized when the recipe says so. digest: of a blob of ours that path
+ * is; .p NULL: path is anywhere. expected: the kind that it must be; LAYER_OTHER: any. */
+NODISCARD enum status make_from_gguf(struct maker *m, const char *path, struct str digest,
+                                     enum layer_kind expected, struct err *err);
+/* A Hugging Face folder as a model. */
+NODISCARD enum status make_from_folder(struct maker *m, const char *folder, struct err *err);
+/* Either, or a folder of GGUF files. */
+NODISCARD enum status make_from_path(struct maker *m, const char *path, struct err *err);
+/* A whole file at a part_path becomes a layer. */
+NODISCARD enum status make_adopted(struct maker *m, const char *part, enum layer_kind kind,
+                                   struct err *err);
+/* What the config says of the model in that file. */
+NODISCARD enum status make_config(struct maker *m, const char *path, struct err *err);
+
+/* create_sources.c: the layers of weights, from where the recipe says. */
 NODISCARD enum status make_weights(struct maker *m, struct err *err);

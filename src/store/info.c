@@ -7,6 +7,7 @@
 #include "format/inspect.h"
 #include "store/modelfile.h"
 #include "store/params.h"
+#include "text/gotmpl_chat.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,41 +230,6 @@ static unsigned capabilities_of(const struct info *i, struct str arch)
     return can;
 }
 
-/* ---- which language a template is written in ---- */
-
-/* The words that may follow "{{" in a Go template and in no Jinja one that means anything. */
-static bool is_go_word(struct str w)
-{
-    static const char *const words[] = {"if",       "range", "with",   "end",        "else",
-                                        "template", "block", "define", "break",      "continue",
-                                        "json",     "eq",    "printf", "currentDate"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (str_is(w, words[i]))
-            return true;
-    return false;
-}
-
-bool template_is_go(struct str t)
-{
-    for (size_t i = 0; i + 1 < t.n; i++) {
-        if (t.p[i] != '{')
-            continue;
-        if (t.p[i + 1] == '%' || t.p[i + 1] == '#')
-            return false;
-        if (t.p[i + 1] != '{')
-            continue;
-        size_t at = i + 2, end;
-        while (at < t.n && (t.p[at] == '-' || isspace((unsigned char)t.p[at])))
-            at++;
-        for (end = at; end < t.n && is_word(t.p[end]); end++) {
-        }
-        if (at < t.n && end == at)
-            return t.p[at] == '.' || t.p[at] == '$' || t.p[at] == '/' || t.p[at] == '`';
-        return is_go_word(str_slice(t, at, end));
-    }
-    return true; /* no expression at all: the same text in both */
-}
-
 /* ---- all of it ---- */
 
 static enum status int_of_arch(const struct gguf *g, struct str arch, const char *key, int64_t *out)
@@ -300,7 +266,7 @@ enum status info_open(struct info **out, const struct store_model *m, struct err
     if (!details_from_config(&i->details, m))
         details_from_gguf(&i->details, &f);
     i->n_params = f.n_params;
-    i->template_is_go = m->template_text.p && template_is_go(i->template_text);
+    i->template_is_go = m->template_text.p && gotmpl_looks_like(i->template_text);
     if (int_of_arch(i->gguf, f.arch, "context_length", &i->context_length) != OK)
         i->context_length = 0;
     if (int_of_arch(i->gguf, f.arch, "embedding_length", &i->embedding_length) != OK)

@@ -52,10 +52,6 @@ void info_write_tensors(struct jsonw *w, const struct info *i);
 /* A Modelfile that makes the same model: FROM the blob's path. */
 NODISCARD enum status info_modelfile(const struct info *i, struct buf *out, struct err *err);
 
-/* Whether a chat template is a Go text/template (Ollama's) and not Jinja: by the words after its
- * braces. */
-bool template_is_go(struct str text);
-
 /* ---- of a GGUF file ---- */
 
 struct gguf_facts {

@@ -173,6 +173,16 @@ enum status manifests_walk(const char *root, walk_fn *fn, void *ctx, struct err 
     return s;
 }
 
+/* Another program's folders may not be readable for us: then it has no models. */
+static enum status pardon(const struct store *s, int which, enum status st, const struct err *why,
+                          struct err *err)
+{
+    if (st != EIO || which == ROOT_OWN)
+        return st == OK ? OK : err_set(err, st, "%s", why->msg);
+    log_debug("'%s': %s", store_root(s, which), why->msg);
+    return OK;
+}
+
 /* ---- by name ---- */
 
 struct wanted {
@@ -294,7 +304,9 @@ enum status store_find(struct store *s, struct str text, struct store_model **ou
     for (int i = 0; i < ROOT_COUNT && st == OK && !*out; i++) {
         if (!store_root(s, i))
             continue;
-        st = manifest_find(store_root(s, i), &name, &path, err);
+        struct err why = {0};
+        st = manifest_find(store_root(s, i), &name, &path, &why);
+        st = pardon(s, i, st, &why, err);
         if (st == OK && path.n)
             st = store_load(out, store_root(s, i), &name, path.p, err);
         if (st == OK && *out)
@@ -405,8 +417,9 @@ enum status store_each(struct store *s, int (*fn)(void *ctx, const struct store_
     for (int i = 0; i < ROOT_COUNT && st == OK; i++) {
         a.root = store_root(s, i);
         a.read_only = i != ROOT_OWN;
+        struct err why = {0};
         if (a.root)
-            st = manifests_walk(a.root, add_manifest, &a, err);
+            st = pardon(s, i, manifests_walk(a.root, add_manifest, &a, &why), &why, err);
         if (st == OK)
             st = a.status;
     }

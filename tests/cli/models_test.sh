@@ -94,6 +94,12 @@ rc 0 "$hearth" run "$weights" --temp 0 --seed 7 --max-tokens 6 --stop zzz \
 same "$from_entry" "$out"
 rc 0 "$hearth" run fixture --max-tokens 1 hello
 [ ${#out} -lt ${#from_entry} ] || fail "run: an option does not go before the entry's parameter"
+in='FROM fixture
+TEMPLATE {{ range .Messages }}{{ .Role }}={{ .Content }};{{ end }}'
+rc_in 0 "$hearth" create go -f -
+rc 0 "$hearth" run go hello # the same in Go's template language
+same "$out" "$from_entry"
+rc 0 "$hearth" rm go
 rc 2 "$hearth" rm fixture
 has "$err" 'only read'
 rc 2 "$hearth" rm hearth-nano

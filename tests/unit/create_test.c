@@ -8,6 +8,7 @@
 #include "format/gguf.h"
 #include "store/info.h"
 #include "store_support.h"
+#include <pthread.h>
 
 /* ---- small GGUF files ---- */
 
@@ -474,6 +475,66 @@ static void failures(void **state)
     assert_string_equal(state_of(f), before);
 }
 
+/* ---- several threads, as in a server ---- */
+
+enum { THREADS = 4, ROUNDS = 12 };
+
+struct worker {
+    struct fixture *f;
+    int number;
+    struct err err; /* of a create: none may fail */
+};
+
+static void *work(void *ctx)
+{
+    struct worker *w = ctx;
+    struct err ignored;
+    for (int i = 0; i < ROUNDS; i++) {
+        char name[32], system[32];
+        snprintf(name, sizeof name, "m%d", (i + w->number) % 3);
+        snprintf(system, sizeof system, "text %d", i % 2);
+        struct create_recipe r = {.name = str_from(name),
+                                  .from = STR("tiny.gguf"),
+                                  .folder = w->f->dir,
+                                  .system = str_from(system)};
+        if (create_model(w->f->s, &r, NULL, &w->err) != OK)
+            return w;
+        snprintf(name, sizeof name, "m%d", (i + w->number + 1) % 3);
+        (void)!store_remove(w->f->s, str_from(name), &ignored); /* it may be gone */
+    }
+    return NULL;
+}
+
+static int load_all(void *ctx, const struct store_model *m)
+{
+    (void)ctx;
+    assert_int_equal(m->read_only || m->system.n == 6, 1);
+    return 0;
+}
+
+static void threads(void **state)
+{
+    struct fixture *f = *state;
+    struct worker w[THREADS];
+    pthread_t t[THREADS];
+    struct err err = {0};
+    write_gguf(in_dir(f, "tiny.gguf"), (struct gguf_kind){0});
+    for (int i = 0; i < THREADS; i++) {
+        w[i] = (struct worker){.f = f, .number = i};
+        assert_int_equal(pthread_create(&t[i], NULL, work, &w[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        void *failed;
+        assert_int_equal(pthread_join(t[i], &failed), 0);
+        if (failed)
+            fail_msg("%s", w[i].err.msg);
+    }
+    log_set_level(LOG_WARN);
+    assert_ok(store_each(f->s, load_all, NULL, &err));
+    log_set_level(LOG_ERROR);
+    assert_int_equal(count_files(f->root, "manifests") <= 3, 1); /* and nothing half-written */
+}
+
 int main(void)
 {
     log_set_level(LOG_ERROR);
@@ -487,6 +548,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(peft, setup, teardown),
         cmocka_unit_test_setup_teardown(quantizes, setup, teardown),
         cmocka_unit_test_setup_teardown(failures, setup, teardown),
+        cmocka_unit_test_setup_teardown(threads, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,30 +135,6 @@ static void metadata(void **state)
     buf_release(&out);
 }
 
-static void template_languages(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        bool go;
-    } rows[] = {
-        {"{{ .Prompt }}", true},
-        {"{{- if .System }}x{{ end }}", true},
-        {"a{{range $i, $m := .Messages}}b{{end}}", true},
-        {"{{- $last := 1 }}", true},
-        {"{{/* comment */}}{{ .X }}", true},
-        {"{% for m in messages %}{{ m.content }}{% endfor %}", false},
-        {"{{ bos_token }}{% if x %}{% endif %}", false},
-        {"{#- comment -#}{{ bos_token }}", false},
-        {"{{- bos_token -}}", false},
-        {"{ {{ raise_exception('x') }}", false},
-        {"plain", true},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (template_is_go(str_from(rows[i].text)) != rows[i].go)
-            fail_msg("'%s'", rows[i].text);
-}
-
 static void numbers(void **state)
 {
     (void)state;
@@ -206,7 +182,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(capabilities, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata, setup, teardown),
-        cmocka_unit_test(template_languages),
         cmocka_unit_test(numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,6 +285,28 @@ static void wrong_size(void **state)
     free(path);
 }
 
+/* An Ollama store that cannot be read is none; ours is an error. */
+static void unreadable(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct store_model *m;
+    char long_name[512];
+    snprintf(long_name, sizeof long_name, "%s/%0300d", f->dir, 0); /* longer than a name may be */
+    struct store_options o = {f->root, long_name, f->shipped};
+    store_close(f->s);
+    assert_ok(store_open(&f->s, &o, &err));
+    put_model(f, f->root, "registry.ollama.ai/library/m", "t", "weights", NULL);
+    expect_list(f, "nano:latest(ro) m:t ");
+    assert_int_equal(store_find(f->s, STR("none"), &m, &err), ENOTFOUND);
+    assert_ok(store_find(f->s, STR("nano"), &m, &err));
+    store_model_free(m);
+    store_close(f->s);
+    o = (struct store_options){long_name, f->ollama, f->shipped};
+    assert_ok(store_open(&f->s, &o, &err));
+    assert_int_equal(store_find(f->s, STR("none"), &m, &err), EIO);
+}
+
 /* ---- changing ---- */
 
 static void removes(void **state)
@@ -393,6 +415,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lists, setup, teardown),
         cmocka_unit_test_setup_teardown(hostile, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_size, setup, teardown),
+        cmocka_unit_test_setup_teardown(unreadable, setup, teardown),
         cmocka_unit_test_setup_teardown(removes, setup, teardown),
         cmocka_unit_test_setup_teardown(holds, setup, teardown),
         cmocka_unit_test_setup_teardown(copies, setup, teardown),
