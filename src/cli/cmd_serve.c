@@ -127,6 +127,9 @@ static enum status open_app(struct serving *v, const struct options *o, struct e
         s = open_store(&v->app.store, err);
     if (s != OK)
         return s;
+    struct err busy; /* somebody is making a model: the next start removes what is left */
+    if (store_prune(v->app.store, NULL, &busy) != OK)
+        log_info("%s", busy.msg);
     h.store = v->app.store;
     h.memory = memory == UINT64_MAX ? 0 : memory / 10 * 8; /* the rest is for requests */
     return hub_new(&v->app.hub, &h, err);
