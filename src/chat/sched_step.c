@@ -121,9 +121,9 @@ static int plan_prompts(struct sched *s, int n, int *n_logits)
 static void take(void *ctx, int worker, int64_t begin, int64_t end)
 {
     struct sched *s = ctx;
-    (void)worker;
     for (int64_t i = begin; i < end; i++) {
         struct job *j = s->stepping[i];
+        gen_lend(j->gen, s->scratch[worker]);
         j->status = gen_take(j->gen, j->logits, &j->err);
     }
 }
