@@ -49,6 +49,10 @@ void mailbox_put(struct mailbox *m, const struct gen_event *ev)
                            .prompt_total = ev->prompt_total,
                            .has_token = ev->tok != NULL};
     pthread_mutex_lock(&m->mutex);
+    if (ev->prompt_total && m->n >= MAILBOX_EVENTS / 2) { /* the next one tells more */
+        pthread_mutex_unlock(&m->mutex);
+        return;
+    }
     size_t before = m->fill.n;
     buf_add(&m->fill, &h, sizeof h);
     if (ev->tok) {

@@ -29,6 +29,8 @@ void mailbox_release(struct mailbox *m);
 
 /* The writer's side. */
 bool mailbox_has_room(struct mailbox *m); /* for the events of one step */
+/* Progress of a prompt is left out when much is unread: reading waits for nobody, since others may
+ * wait for what is read. */
 void mailbox_put(struct mailbox *m, const struct gen_event *ev);
 void mailbox_wake(struct mailbox *m, int64_t now_ns, bool must);
 /* Nothing comes any more. The reader may release the mailbox before this returns. */

@@ -265,6 +265,9 @@ static void sched_free(struct provider *p)
         pthread_cond_destroy(&s->work);
     }
     if (s->e) {
+        for (int i = 0; s->scratch && i < pool_size(engine_pool(s->e)); i++)
+            sampler_scratch_free(s->scratch[i]);
+        free(s->scratch);
         sched_save_prefixes(s);
         prefix_release(&s->prefixes);
         engine_free(s->e);
@@ -311,6 +314,20 @@ static enum status start_thread(struct sched *s, struct err *err)
     return err_set(err, EFAIL, "scheduler: cannot start its thread: %s", strerror(rc));
 }
 
+static enum status make_scratch(struct sched *s, struct err *err)
+{
+    int n = pool_size(engine_pool(s->e));
+    enum status st = OK;
+    s->rows = mem_array((size_t)s->max_rows, sizeof *s->rows);
+    s->stepping = mem_array((size_t)s->max_rows, sizeof(struct job *));
+    s->scratch = mem_array((size_t)n, sizeof(struct sampler_scratch *));
+    if (!s->rows || !s->stepping || !s->scratch)
+        return err_set(err, ENOMEMORY, "scheduler: no memory for steps of %d rows", s->max_rows);
+    for (int i = 0; st == OK && i < n; i++)
+        st = sampler_scratch_new(&s->scratch[i], (size_t)s->n_vocab, err);
+    return st;
+}
+
 static enum status sched_init(struct sched *s, const struct sched_options *o, struct err *err)
 {
     s->base.ops = &sched_ops;
@@ -344,11 +361,8 @@ static enum status sched_init(struct sched *s, const struct sched_options *o, st
     s->count.kv_tokens = n_ctx;
     s->stats = s->count;
     prefix_init(&s->prefixes, s->e);
-    s->rows = mem_array((size_t)s->max_rows, sizeof *s->rows);
-    s->stepping = mem_array((size_t)s->max_rows, sizeof(struct job *));
-    if (!s->rows || !s->stepping)
-        return err_set(err, ENOMEMORY, "scheduler: no memory for steps of %d rows", s->max_rows);
-    return start_thread(s, err);
+    st = make_scratch(s, err);
+    return st == OK ? start_thread(s, err) : st;
 }
 
 enum status sched_new(struct provider **out, const struct model *m, const struct sched_options *o,

@@ -2,11 +2,12 @@
  *
  * One thread of its own drives the engine; every step mixes the next tokens of the answers that are
  * being written with chunks of the prompts that wait (continuous batching). There are no slots: as
- * many sequences run as the KV cache has pages for. What a finished request left in the cache is
- * kept for requests that begin alike (prefix cache) until its pages are needed. When pages run out
- * in the middle of answers, the request that came last of the lowest priority gives its pages back
- * and is computed again later: the engine's bits do not depend on how a text was cut, so nobody can
- * tell from the answer. A sink that is slow holds back its own sequence and no other.
+ * many sequences run as the KV cache has pages for (and a step has rows: the engine's max_rows).
+ * What a finished request left in the cache is kept for requests that begin alike (prefix cache)
+ * until its pages are needed. When pages run out in the middle of answers, the request that came
+ * last of the lowest priority gives its pages back and is computed again later: the engine's bits
+ * do not depend on how a text was cut, so nobody can tell from the answer. A sink that is slow
+ * holds back its own sequence and no other.
  *
  * The thread that calls provider_chat renders and tokenizes its prompt and calls its sink; only
  * what lies between is the engine's thread's. */

@@ -181,6 +181,7 @@ static enum status begin(struct sched *s, struct job *j, size_t n_cached)
                              &j->params, &io, &j->err);
     if (st != OK)
         return st;
+    gen_lend(j->gen, s->scratch[0]); /* of hundreds of samplers, none needs its own */
     gen_share_times(j->gen, &s->times);
     s->count.prompt_tokens += (int64_t)prompt->n;
     s->count.cached_tokens += (int64_t)n_cached;

@@ -60,7 +60,8 @@ struct sched {
     struct step_row *rows; /* (max_rows) */
     struct job **stepping; /* (max_rows): jobs in the step */
     int n_stepping;
-    int64_t reserved; /* free pages that the step's rows will take */
+    struct sampler_scratch **scratch; /* of each thread of the engine's pool */
+    int64_t reserved;                 /* free pages that the step's rows will take */
     struct step_times times;
     double decode_ns, prompt_row_ns; /* a step without prompts, and what a prompt's row adds */
     struct sched_stats count; /* as far as it has been counted; copied below after each step */

@@ -101,7 +101,7 @@ static int plan_prompts(struct sched *s, int n, int *n_logits)
     int left = prompt_rows(s, n), begin = n;
     for (size_t i = 0; i < s->running.n && left > 0; i++) {
         struct job *j = s->running.v[i];
-        if (!gen_reading(j->gen) || blocked(j))
+        if (!gen_reading(j->gen))
             continue;
         size_t want = gen_unread(j->gen);
         int most = want < (size_t)left ? (int)want : left;
@@ -121,9 +121,9 @@ static int plan_prompts(struct sched *s, int n, int *n_logits)
 static void take(void *ctx, int worker, int64_t begin, int64_t end)
 {
     struct sched *s = ctx;
-    (void)worker;
     for (int64_t i = begin; i < end; i++) {
         struct job *j = s->stepping[i];
+        gen_lend(j->gen, s->scratch[worker]);
         j->status = gen_take(j->gen, j->logits, &j->err);
     }
 }

@@ -1,7 +1,7 @@
 /* Drafts by prompt lookup (Saxena 2023, "Prompt Lookup Decoding"): where the end of the text stands
  * earlier in it, what followed there may follow again. No second model; edits, extraction and JSON
  * repeat whole lines. The engine verifies the guessed tokens as further rows of one step
- * (generate.c), so a guess changes the speed and never a token.
+ * (gen.c), so a guess changes the speed and never a token.
  *
  * How many tokens are worth guessing is decided from two measurements: how often the next token
  * was right after a match of each length, and how long steps of each number of rows take. */

@@ -192,6 +192,11 @@ bool gen_reading(const struct gen *g)
     return !g->answering || g->unread > 1;
 }
 
+void gen_lend(struct gen *g, struct sampler_scratch *x)
+{
+    sampler_lend(g->sampler, x);
+}
+
 void gen_share_times(struct gen *g, struct step_times *t)
 {
     if (g->drafter)

@@ -59,6 +59,9 @@ NODISCARD enum status gen_full(struct gen *g, struct err *err);
 /* Ends it from outside: GEN_CANCELLED. */
 void gen_cancel(struct gen *g);
 
+/* Lends the sampler what a pick needs (sampler.h): before each gen_take from then on. */
+void gen_lend(struct gen *g, struct sampler_scratch *x);
+
 /* How long steps take is learnt here, in place of the stepper's own table: for many steppers that
  * share steps. Borrowed. */
 void gen_share_times(struct gen *g, struct step_times *t);

@@ -178,22 +178,64 @@ static enum status copy_bias(struct sampler *s, struct err *err)
     return OK;
 }
 
+enum status sampler_scratch_new(struct sampler_scratch **out, size_t n, struct err *err)
+{
+    struct sampler_scratch *x = *out = mem_array(1, sizeof *x);
+    if (x) {
+        x->work = mem_array(n, sizeof *x->work);
+        x->cand.id = mem_array(n, sizeof *x->cand.id);
+        x->cand.z = mem_array(n, sizeof *x->cand.z);
+        x->cand.w = mem_array(n, sizeof *x->cand.w);
+        x->cand.key = mem_array(n, sizeof *x->cand.key);
+        x->heap = mem_array(HEAP_MAX, sizeof *x->heap);
+        x->buckets = mem_array(N_BUCKETS, sizeof *x->buckets);
+    }
+    if (x && x->work && x->cand.id && x->cand.z && x->cand.w && x->cand.key && x->heap &&
+        x->buckets)
+        return OK;
+    sampler_scratch_free(x);
+    *out = NULL;
+    return err_set(err, ENOMEMORY, "sampler: no memory for a vocabulary of %zu", n);
+}
+
+void sampler_scratch_free(struct sampler_scratch *x)
+{
+    if (!x)
+        return;
+    free(x->work);
+    free(x->cand.id);
+    free(x->cand.z);
+    free(x->cand.w);
+    free(x->cand.key);
+    free(x->heap);
+    free(x->buckets);
+    free(x);
+}
+
+static void use_scratch(struct sampler *s, const struct sampler_scratch *x)
+{
+    s->work = x->work;
+    s->cand = x->cand;
+    s->heap = x->heap;
+    s->buckets = x->buckets;
+}
+
+void sampler_lend(struct sampler *s, struct sampler_scratch *x)
+{
+    sampler_scratch_free(s->own);
+    s->own = NULL;
+    use_scratch(s, x);
+}
+
 static enum status sampler_fill(struct sampler *s, struct err *err)
 {
     enum status st = copy_bias(s, err);
     if (st != OK)
         return st;
-    size_t n = s->n_vocab;
-    s->work = mem_array(n, sizeof *s->work);
-    s->cand.id = mem_array(n, sizeof *s->cand.id);
-    s->cand.z = mem_array(n, sizeof *s->cand.z);
-    s->cand.w = mem_array(n, sizeof *s->cand.w);
-    s->cand.key = mem_array(n, sizeof *s->cand.key);
-    s->heap = mem_array(HEAP_MAX, sizeof *s->heap);
-    s->buckets = mem_array(N_BUCKETS, sizeof *s->buckets);
-    if (!s->work || !s->cand.id || !s->cand.z || !s->cand.w || !s->cand.key || !s->heap ||
-        !s->buckets)
-        return err_set(err, ENOMEMORY, "sampler: no memory for a vocabulary of %zu", n);
+    st = sampler_scratch_new(&s->own, s->n_vocab, err);
+    if (st != OK)
+        return st;
+    use_scratch(s, s->own);
     return token_history_init(s, err);
 }
 
@@ -233,13 +275,7 @@ void sampler_free(struct sampler *s)
     token_history_release(s);
     if (s->p.n_bias > 0)
         free((struct logit_bias *)s->p.bias);
-    free(s->work);
-    free(s->cand.id);
-    free(s->cand.z);
-    free(s->cand.w);
-    free(s->cand.key);
-    free(s->heap);
-    free(s->buckets);
+    sampler_scratch_free(s->own);
     free(s);
 }
 

@@ -81,6 +81,15 @@ NODISCARD enum status sampler_new(struct sampler **out, const struct sampler_par
                                   struct str (*token_text)(const void *ctx, int32_t token),
                                   const void *ctx, struct err *err);
 void sampler_free(struct sampler *s);
+
+/* What one pick needs beside the sampler's own state, some 20 bytes for each token of the
+ * vocabulary. A sampler has its own until it is lent one: many samplers that pick in turn on one
+ * thread need one between them. Lend before every pick; it is borrowed until the next. */
+struct sampler_scratch;
+NODISCARD enum status sampler_scratch_new(struct sampler_scratch **out, size_t n_vocab,
+                                          struct err *err);
+void sampler_scratch_free(struct sampler_scratch *x); /* NULL is allowed */
+void sampler_lend(struct sampler *s, struct sampler_scratch *x);
 NODISCARD enum status sampler_check(const struct sampler_params *p, struct err *err);
 
 /* Adds a token (of the prompt, or chosen) to the history that penalties look at. */

@@ -36,6 +36,16 @@ struct breaker {
     size_t matched;
 };
 
+struct top_entry;
+
+/* All but the arrays' contents belongs to no pick. */
+struct sampler_scratch {
+    float *work;
+    struct cands cand;
+    struct top_entry *heap;
+    double *buckets;
+};
+
 struct sampler {
     struct sampler_params p; /* bias and breakers point to copies */
     size_t n_vocab;
@@ -43,7 +53,8 @@ struct sampler {
     struct str (*token_text)(const void *ctx, int32_t token);
     const void *text_ctx;
 
-    float *work; /* (n_vocab): adjusted logits */
+    struct sampler_scratch *own; /* NULL: lent */
+    float *work;                 /* (n_vocab): adjusted logits; this and the next three: scratch */
     struct cands cand;
     struct top_entry *heap;
     double *buckets; /* of prefix_find */

@@ -290,6 +290,112 @@ static void test_templates(void **state)
     buf_release(&out);
 }
 
+/* Tools, calls, thinking and effort under the names that templates use. */
+static void test_requests(void **state)
+{
+    struct fixture *f = *state;
+    struct prompt_format *p;
+    struct buf out;
+    struct err err;
+    buf_init(&out, 1 << 16);
+    struct str source =
+        STR("{% if tools %}{% for t in tools %}[{{ t.function.name }}]{% endfor %}{% endif %}"
+            "{{ reasoning_effort }}{% for m in messages %}<{{ m.role }}>{{ m.reasoning_content }}"
+            "{% for c in m.tool_calls %}{{ c.function.name }}{{ c.function.arguments | tojson }}"
+            "{{ c.id }}{% endfor %}{{ m.name }}{{ m.tool_call_id }}{{ m.content | trim }}</>"
+            "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}");
+    const struct chat_call calls[] = {{STR("c1"), STR("add"), STR("{\"a\": [1, 2.5]}")},
+                                      {STR(""), STR("sub"), STR("no json")},
+                                      {STR(""), STR("nil"), STR("")}};
+    const struct chat_message m[] = {
+        {.role = STR("user"), .content = STR("hi")},
+        {.role = STR("assistant"), .thinking = STR("hm"), .calls = calls, .n_calls = 3},
+        {.role = STR("tool"), .content = STR("3"), .tool_name = STR("add"), .call_id = STR("c1")},
+        {.role = STR("assistant"), .content = STR(" It is 3. ")},
+    };
+    struct chat_request r = {.messages = m,
+                             .n_messages = 3,
+                             .tools =
+                                 STR("[{\"type\":\"function\",\"function\":{\"name\":\"add\"}},"
+                                     "{\"type\":\"function\",\"function\":{\"name\":\"sub\"}}]"),
+                             .effort = STR("low")};
+    assert_ok(prompt_format_new(&p, f->model, source, &err));
+    assert_ok(prompt_render_request(p, &r, &out, &err));
+    assert_string_equal(out.p, "[add][sub]low<user>hi</><assistant>hmadd{\"a\": [1, 2.5]}c1"
+                               "sub\"no json\"nil{}</><tool>addc13</><assistant>");
+    r.choice = CHOICE_NAMED;
+    r.choice_name = STR("sub");
+    buf_clear(&out);
+    assert_ok(prompt_render_request(p, &r, &out, &err));
+    assert_true(str_starts(buf_str(&out), STR("[sub]low")));
+    r.choice_name = STR("mul");
+    assert_int_equal(prompt_render_request(p, &r, &out, &err), ENOTFOUND);
+    r.choice = CHOICE_NONE;
+    r.effort = STR("");
+    buf_clear(&out);
+    assert_ok(prompt_render_request(p, &r, &out, &err));
+    assert_true(str_starts(buf_str(&out), STR("<user>")));
+    static const char *const bad[] = {"{}", "[1]", "[{\"function\":{}}]", "["};
+    for (int i = 0; i < 4; i++) {
+        r.choice = CHOICE_AUTO;
+        r.tools = str_from(bad[i]);
+        buf_clear(&out);
+        assert_true(prompt_render_request(p, &r, &out, &err) != OK);
+    }
+
+    /* an answer that is continued ends where it was left, whatever the template closes it with */
+    r = (struct chat_request){.messages = m, .n_messages = 4, .continue_last = true};
+    buf_clear(&out);
+    assert_ok(prompt_render_request(p, &r, &out, &err));
+    assert_true(str_ends(buf_str(&out), STR("</><assistant>It is 3.")));
+    struct chat_message blank = {.role = STR("assistant"), .content = STR(" ")};
+    struct chat_message two[] = {m[0], blank};
+    r.messages = two;
+    r.n_messages = 2;
+    buf_clear(&out);
+    assert_ok(prompt_render_request(p, &r, &out, &err));
+    assert_string_equal(out.p, "<user>hi</><assistant>");
+    prompt_format_free(p);
+    assert_ok(prompt_format_new(&p, f->model, STR("{{ messages | length }}"), &err));
+    r.messages = m;
+    r.n_messages = 4;
+    assert_int_equal(prompt_render_request(p, &r, &out, &err), EUNSUPPORTED);
+    prompt_format_free(p);
+    buf_release(&out);
+}
+
+/* Ids as a prompt are the prompt; this model's vocabulary knows no infill. */
+static void test_other_prompts(void **state)
+{
+    struct fixture *f = *state;
+    struct chat_request text = {.prompt = STR("one two"), .params = f->params}, ids = text;
+    struct tokens t = {0};
+    struct talk a = {0}, b = {0}, c = {0};
+    struct err err;
+    assert_ok(ask(f, &text, &a, &err));
+    assert_ok(tokenizer_encode(model_tokenizer(f->model), STR("one two"),
+                               TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL, &t, &err));
+    ids.prompt = (struct str){NULL, 0};
+    ids.tokens = t.id;
+    ids.n_tokens = t.n;
+    assert_ok(ask(f, &ids, &b, &err));
+    assert_string_equal(a.text.p, b.text.p);
+    text.suffix = STR("three");
+    assert_int_equal(ask(f, &text, &c, &err), EUNSUPPORTED);
+    assert_non_null(strstr(err.msg, "infill"));
+    ids.deadline_ns = 1;
+    assert_int_equal(ask(f, &ids, &c, &err), ELIMIT);
+    atomic_int gone = 1;
+    ids.deadline_ns = 0;
+    ids.cancel = &gone;
+    assert_ok(ask(f, &ids, &c, &err));
+    assert_int_equal(c.usage.end, GEN_CANCELLED);
+    tokens_free(&t);
+    buf_release(&a.text);
+    buf_release(&b.text);
+    buf_release(&c.text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +404,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_prompt_and_shift, setup, teardown),
         cmocka_unit_test_setup_teardown(test_templates, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_prompts, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
