@@ -6,6 +6,7 @@
 #include "cli/fit.h"
 #include "cli/load.h"
 #include "server/app.h"
+#include "server/archive.h"
 #include "server/ollama.h"
 #include "server/server.h"
 #include <signal.h>
@@ -27,6 +28,7 @@ struct serving {
 static void release(struct serving *v)
 {
     hub_free(v->app.hub);
+    archive_close(v->app.archive);
     if (v->app.store)
         store_close(v->app.store);
     auth_free(v->auth);
@@ -104,6 +106,14 @@ static enum status keep_alive(int64_t *ns, struct err *err)
     return s;
 }
 
+/* A server that cannot keep anything still answers. */
+static void open_archive(struct serving *v)
+{
+    struct err err = {0};
+    if (archive_open(&v->app.archive, &(struct archive_options){0}, &err) != OK)
+        log_warn("serve: responses, files and batches are not stored: %s", err.msg);
+}
+
 static enum status open_app(struct serving *v, const struct options *o, struct err *err)
 {
     struct hub_options h = {.threads = o->threads > 0 ? (int)o->threads : 0,
@@ -118,6 +128,7 @@ static enum status open_app(struct serving *v, const struct options *o, struct e
         s = open_store(&v->app.store, err);
     if (s != OK)
         return s;
+    open_archive(v);
     h.store = v->app.store;
     h.memory = memory == UINT64_MAX ? 0 : memory / 10 * 8; /* the rest is for requests */
     return hub_new(&v->app.hub, &h, err);
