@@ -7,6 +7,7 @@
 #include "cli/load.h"
 #include "server/app.h"
 #include "server/archive.h"
+#include "server/batches.h"
 #include "server/ollama.h"
 #include "server/server.h"
 #include <signal.h>
@@ -27,6 +28,7 @@ struct serving {
 
 static void release(struct serving *v)
 {
+    batches_free(v->app.batches);
     hub_free(v->app.hub);
     archive_close(v->app.archive);
     if (v->app.store)
@@ -174,7 +176,8 @@ static enum status prepare(struct serving *v, const struct options *o, struct se
 }
 
 /* Waits for SIGTERM or SIGINT (blocked in every thread), then stops: a second one does not wait. */
-static void serve_until_signal(struct server *server, const sigset_t *signals, int64_t drain_s)
+static void serve_until_signal(struct server *server, struct app *app, const sigset_t *signals,
+                               int64_t drain_s)
 {
     int sig;
     sigwait(signals, &sig);
@@ -183,6 +186,7 @@ static void serve_until_signal(struct server *server, const sigset_t *signals, i
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    batches_stop(app->batches);
     int left = server_stop(server, drain_s * 1000000000, (int64_t)GRACE_SECONDS * 1000000000);
     if (left) {
         fprintf(stderr, "hearth: %d requests did not end\n", left);
@@ -207,11 +211,14 @@ enum status cmd_serve(const struct options *o, struct err *err)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (s == OK)
         s = open_app(&v, o, err);
-    if (s == OK)
-        s = server_new(&server, &so, err);
+    if (s == OK && v.app.archive)
+        s = batches_start(&v.app.batches, &v.app, own_routes, n_own_routes, err);
+    if (s == OK && (s = server_new(&server, &so, err)) != OK)
+        batches_stop(v.app.batches);
     if (s == OK) {
         fprintf(stderr, "hearth: listening on %s\n", server_url(server));
-        serve_until_signal(server, &signals, o->drain == INT64_MIN ? DRAIN_SECONDS : o->drain);
+        serve_until_signal(server, &v.app, &signals,
+                           o->drain == INT64_MIN ? DRAIN_SECONDS : o->drain);
     }
     release(&v);
     return s;

@@ -47,6 +47,9 @@ struct options {
     const char *host, *keys, *origins, *tls_cert, *tls_key, *log, *scope;
     int64_t port, drain, rpm, concurrent;
     bool no_auth;
+    /* batch */
+    const char *model;
+    bool unordered;
     bool help;
     /* what is left */
     char **args;
@@ -84,6 +87,7 @@ enum command_id {
     CMD_BENCH,
     CMD_SERVE,
     CMD_KEY,
+    CMD_BATCH,
     CMD_DOCTOR,
     CMD_COMPLETION,
     CMD_DOCS,
