@@ -51,7 +51,7 @@ static enum status found_line(struct run *r, struct str line, const json_t *v, b
     if (!l)
         return err_set(err, EFORMAT,
                        "answers custom_id '%s', which '%s' has not: the output of another batch?",
-                       show(id).s, r->o->in);
+                       show(id).s, r->o->name ? r->o->name : r->o->in);
     if (l->state != LINE_OPEN) {
         /* the journal may hold what was written since */
         return held ? OK
@@ -390,6 +390,7 @@ enum status batch_run(const struct batch_options *o, struct batch_counts *c, str
         s = run_workers(&r, err);
     if (s == OK)
         s = finish(&r, err);
+    r.c.bad_line = r.lines.bad_line;
     *c = r.c;
     answers_close(&r.out);
     answers_close(&r.errors);

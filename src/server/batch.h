@@ -17,10 +17,12 @@
 struct batch_counts {
     int64_t total, completed, failed; /* failed: an HTTP status of 400 or more */
     int64_t found;                    /* of these, answered by an earlier run */
+    int64_t bad_line;                 /* of the input: why nothing was run; 0: none */
 };
 
 struct batch_options {
     const char *in, *out;
+    const char *name;    /* what errors call `in`; NULL: its path */
     const char *errors;  /* where failed lines go; NULL: into out. Only with unordered */
     struct str model;    /* in place of each line's; .p NULL: the line's own */
     struct str endpoint; /* what every line must ask for; .p NULL: any of ours */

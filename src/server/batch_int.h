@@ -24,6 +24,7 @@ struct batch_lines {
     size_t n, cap;
     uint32_t *table; /* by hash of the id: index + 1, or 0 */
     size_t n_table;
+    uint32_t bad_line; /* which lines_open refused */
 };
 
 /* Reads and checks every line. EFORMAT. */

@@ -133,6 +133,7 @@ static enum status fill_table(struct batch_lines *l, const char *path, struct er
         return err_set(err, ENOMEMORY, "'%s': no memory for %zu lines", path, l->n);
     for (size_t i = 0; i < l->n; i++) {
         uint32_t *at = slot(l, l->at[i].id);
+        l->bad_line = *at ? l->at[i].number : 0;
         if (*at)
             return err_set(err, EFORMAT, "'%s': line %u has the custom_id '%s' of line %u", path,
                            l->at[i].number, show(l->at[i].id).s, l->at[*at - 1].number);
@@ -150,6 +151,7 @@ struct batch_line *lines_find(const struct batch_lines *l, struct str id)
 enum status lines_open(struct batch_lines *l, const struct batch_options *o, struct err *err)
 {
     struct str rest, line;
+    const char *name = o->name ? o->name : o->in;
     uint32_t number = 0;
     bool whole;
     *l = (struct batch_lines){0};
@@ -163,14 +165,15 @@ enum status lines_open(struct batch_lines *l, const struct batch_options *o, str
     while (s == OK && next_line(&rest, &line, &whole)) {
         number++;
         if (!blank(line) && (s = add_line(l, o, line, number, err)) != OK) {
-            s = err_prefix(err, "'%s': line %u", o->in, number);
+            l->bad_line = number;
+            s = err_prefix(err, "'%s': line %u", name, number);
             if (err && s == EUSAGE) /* a file's field is no fault of the call */
                 s = err->code = EFORMAT;
         }
     }
     if (s == OK && l->n == 0)
-        s = err_set(err, EFORMAT, "'%s': no lines", o->in);
-    return s == OK ? fill_table(l, o->in, err) : s;
+        s = err_set(err, EFORMAT, "'%s': no lines", name);
+    return s == OK ? fill_table(l, name, err) : s;
 }
 
 void lines_close(struct batch_lines *l)

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/show.h"
+#include "base/utf8.h"
 #include "server/archive.h"
 #include "server/ask.h"
 #include "server/batch.h"
@@ -150,10 +151,13 @@ static void end_batch(struct job *j, const char *status, const struct err *failu
     if (s == OK)
         s = tell_file(j, j->errors, j->errors_id, "error_file_id", "error", &err);
     if (s == OK && failure)
-        json_object_set_new(j->v, "errors",
-                            json_pack("{s:s, s:[{s:s, s:s, s:n, s:n}]}", "object", "list", "data",
-                                      "code", status_name(failure->code), "message", failure->msg,
-                                      "line", "param"));
+        json_object_set_new(
+            j->v, "errors",
+            json_pack("{s:s, s:[{s:s, s:s%, s:o, s:n}]}", "object", "list", "data", "code",
+                      status_name(failure->code), "message", failure->msg,
+                      utf8_valid_prefix(str_from(failure->msg)), "line",
+                      j->counts.bad_line ? json_integer(j->counts.bad_line) : json_null(),
+                      "param"));
     if (s == OK) {
         set_status(j->v, status);
         s = save(j->b, j->v, &err);
@@ -188,6 +192,7 @@ static enum status places(struct job *j, struct err *err)
 static enum status run_lines(struct job *j, struct err *err)
 {
     struct batch_options o = {.in = j->in,
+                              .name = "input",
                               .out = j->out,
                               .errors = j->errors,
                               .endpoint = json_str(json_object_get(j->v, "endpoint")),

@@ -21,7 +21,7 @@ static struct str trim(struct str s)
 }
 
 /* Splits the next "; name=value" off a header's value. Quoted values are written to out without
- * their quotes and backslashes; browsers write a quote inside as %22. */
+ * their quotes and backslashes; a quote inside is \" or, from browsers, %22. */
 static bool next_parameter(struct str *rest, struct str *name, struct buf *out)
 {
     const char *semicolon = rest->n ? memchr(rest->p, ';', rest->n) : NULL;
@@ -37,9 +37,14 @@ static bool next_parameter(struct str *rest, struct str *name, struct buf *out)
         i++;
     if (i < s.n && s.p[i] == '"') {
         for (i++; i < s.n && s.p[i] != '"'; i++) {
-            if (s.p[i] == '\\' && i + 1 < s.n && (s.p[i + 1] == '"' || s.p[i + 1] == '\\'))
-                i++;
-            buf_addc(out, s.p[i]);
+            char c = s.p[i];
+            if (c == '\\' && i + 1 < s.n && (s.p[i + 1] == '"' || s.p[i + 1] == '\\')) {
+                c = s.p[++i];
+            } else if (c == '%' && i + 2 < s.n && s.p[i + 1] == '2' && s.p[i + 2] == '2') {
+                c = '"';
+                i += 2;
+            }
+            buf_addc(out, c);
         }
         i += i < s.n;
     } else {
@@ -180,7 +185,6 @@ static enum status in_headers(struct multipart *m, bool *on, struct err *err)
     if (!end)
         return OK;
     enum status s = begin_part(m, str_slice(buf_str(&m->held), 0, n), err);
-    /* of the two line ends the second stays where the part is empty: it is the boundary's */
     drop(m, n + 4);
     m->state = BODY;
     *on = true;
