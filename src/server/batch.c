@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CONCURRENT = 64, AHEAD = 1024, ANSWER_MAX = 256 << 20, TICK_MS = 100, RETRY_MS = 200 };
@@ -86,11 +87,24 @@ static enum status found_held(void *ctx, struct str line, const json_t *v, struc
     return found_line(ctx, line, v, true, err);
 }
 
+/* Answers appended to the questions would be the end of them. */
+static enum status refuse_same(const char *a, const char *b, struct err *err)
+{
+    struct stat x, y;
+    if (b && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino)
+        return err_set(err, EUSAGE, "'%s' and '%s' are the same file", a, b);
+    return OK;
+}
+
 static enum status open_files(struct run *r, struct err *err)
 {
     const struct batch_options *o = r->o;
     char *path = NULL;
-    enum status s = answers_open(&r->out, o->out, found_answer, r, err);
+    enum status s = refuse_same(o->in, o->out, err);
+    if (s == OK)
+        s = refuse_same(o->in, o->errors, err);
+    if (s == OK)
+        s = answers_open(&r->out, o->out, found_answer, r, err);
     if (s == OK && o->errors)
         s = answers_open(&r->errors, o->errors, found_answer, r, err);
     if (s == OK && asprintf(&path, "%s.journal", o->out) < 0)
@@ -166,7 +180,8 @@ static void add_answer(struct buf *out, struct str id, int http_status, const ch
     buf_printf(&name, "batch_req_%s", hex);
     jsonw_init(&w, out, 0);
     jsonw_obj(&w);
-    jsonw_kstr(&w, "id", buf_str(&name));
+    jsonw_kstr(&w, "id", buf_str(&name)); /* first: ANSWER_HEAD */
+    buf_release(&name);
     jsonw_kstr(&w, "custom_id", id);
     jsonw_key(&w, "response");
     if (failed) {
@@ -188,7 +203,6 @@ static void add_answer(struct buf *out, struct str id, int http_status, const ch
     }
     jsonw_end(&w);
     buf_addc(out, '\n');
-    buf_release(&name);
 }
 
 /* The body of a line as it is asked. The caller frees. */

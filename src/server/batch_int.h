@@ -33,6 +33,9 @@ NODISCARD enum status lines_open(struct batch_lines *l, const struct batch_optio
 void lines_close(struct batch_lines *l);
 struct batch_line *lines_find(const struct batch_lines *l, struct str id);
 
+/* How every answer begins. */
+#define ANSWER_HEAD "{\"id\":\"batch_req_"
+
 /* A file of answers: locked, appended to, never half a line. */
 struct batch_file {
     int fd;
@@ -40,8 +43,8 @@ struct batch_file {
     uint64_t size;
     int64_t synced_ns;
 };
-/* Takes in what an earlier run left: fn for each line, then what follows the last whole line is cut
- * off. EFORMAT names a line that is no answer and is not the last. */
+/* Takes in what an earlier run left: fn for each line, then half a line at the end is cut off.
+ * EFORMAT names a line that is no answer. */
 NODISCARD enum status answers_open(struct batch_file *f, const char *path,
                                    enum status (*fn)(void *ctx, struct str line, const json_t *v,
                                                      struct err *err),

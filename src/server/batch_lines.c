@@ -205,10 +205,21 @@ static enum status take_answer(struct str line, bool *broken,
     struct err ignored;
     *broken = line.n > LINE_MAX_BYTES * (size_t)4 ||
               json_parse(&v, line, "answer", &ignored) != OK ||
-              !json_is_string(json_object_get(v, "custom_id"));
+              !json_is_string(json_object_get(v, "custom_id")) || !json_object_get(v, "response");
     enum status s = *broken ? OK : fn(ctx, line, v, err);
     json_decref(v);
     return s;
+}
+
+/* What a process that was killed leaves of a line: the beginning of one of ours, or, after a power
+ * cut, bytes that were never written. Anything else belongs to somebody. */
+static bool half_line(struct str s)
+{
+    struct str head = STR(ANSWER_HEAD);
+    size_t zeros = 0;
+    while (zeros < s.n && s.p[zeros] == 0)
+        zeros++;
+    return zeros == s.n || (s.n < head.n ? str_starts(head, s) : str_starts(s, head));
 }
 
 static enum status take_answers(struct batch_file *f,
@@ -219,31 +230,28 @@ static enum status take_answers(struct batch_file *f,
     struct file_map m;
     struct str rest, line;
     uint64_t good = 0;
-    uint32_t number = 0, bad = 0;
-    bool whole, broken;
+    uint32_t number = 0;
+    bool whole = true, broken = false;
     enum status s = file_map_open(&m, f->path, err);
     if (s != OK)
         return s;
     rest = (struct str){(const char *)m.p, m.n};
     while (s == OK && next_line(&rest, &line, &whole)) {
         number++;
-        if (bad) { /* not the last line: this is not a file that was cut off */
-            s = err_set(err, EFORMAT, "'%s': line %u is no answer of a batch", f->path, bad);
-            break;
-        }
-        broken = !whole;
         if (whole)
             s = take_answer(line, &broken, fn, ctx, err);
+        else
+            broken = !half_line(line);
         if (s != OK)
             s = err_prefix(err, "'%s': line %u", f->path, number);
-        if (broken)
-            bad = number;
-        else
+        else if (broken)
+            s = err_set(err, EFORMAT, "'%s': line %u is no answer of a batch", f->path, number);
+        if (whole)
             good = m.n - rest.n;
     }
     file_map_close(&m);
     f->size = good;
-    if (s == OK && bad && ftruncate(f->fd, (off_t)good) != 0)
+    if (s == OK && !whole && ftruncate(f->fd, (off_t)good) != 0)
         s = err_set(err, EIO, "'%s': %s", f->path, strerror(errno));
     return s;
 }

@@ -279,9 +279,9 @@ static void test_left(void **state)
     for (int i = 0; i < 6; i++)
         add_line(f, i, "");
     fclose(f);
-    put_text(p->out,
-             ANSWER("0", "0") ANSWER("1", "1") "{\"id\":\"b\",\"custom_id\":\"id 2\",\"resp");
-    put_text(p->journal, ANSWER("0", "0") ANSWER("4", "4") "{\"custom_id\":\"id 5\"");
+    put_text(p->out, ANSWER("0", "0")
+                         ANSWER("1", "1") "{\"id\":\"batch_req_0\",\"custom_id\":\"id 2\",\"resp");
+    put_text(p->journal, ANSWER("0", "0") ANSWER("4", "4") "{\"id\":\"bat");
     assert_ok(batch_run(&o, &c, &err));
     assert_int_equal(c.found, 3);
     assert_int_equal(c.completed, 6);
@@ -310,6 +310,9 @@ static void test_left(void **state)
         {"not an answer\n" ANSWER("0", "0"), "line 1 is no answer"},
         {ANSWER("0", "0") ANSWER("0", "0"), "a second time"},
         {ANSWER("77", "0"), "output of another batch"},
+        {"a note\n", "line 1 is no answer"},
+        {ANSWER("0", "0") "a note without an end", "line 2 is no answer"},
+        {"{\"id\":\"batch_req_1\"}\n", "line 1 is no answer"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put_text(p->out, bad[i].out);
@@ -320,6 +323,17 @@ static void test_left(void **state)
         assert_string_equal(text, bad[i].out);
         free(text);
     }
+
+    char *questions = get_text(p->in);
+    o.out = p->in;
+    assert_int_equal(batch_run(&o, &c, &err), EUSAGE);
+    o.out = p->out;
+    put_text(p->out, questions); /* a copy of them is no output either */
+    assert_int_equal(batch_run(&o, &c, &err), EFORMAT);
+    text = get_text(p->in);
+    assert_string_equal(text, questions);
+    free(text);
+    free(questions);
 
     put_text(p->out, "");
     int fd = open(p->out, O_RDONLY);
