@@ -4,8 +4,11 @@
 #include "base/show.h"
 #include "server/ask.h"
 #include "server/sql.h"
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +53,25 @@ static enum status place(const char *given, const char *rest, bool folder, char 
     return OK;
 }
 
+/* Uploads that a process left behind when it was killed: "file-X.part-PID" that nobody holds (a
+ * file_writer locks its own). */
+static void sweep(const char *folder)
+{
+    DIR *d = opendir(folder);
+    struct dirent *e;
+    while (d && (e = readdir(d)) != NULL) {
+        if (strncmp(e->d_name, "file-", 5) != 0 || !strstr(e->d_name, ".part-"))
+            continue;
+        int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dirfd(d), e->d_name, 0);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (d)
+        closedir(d);
+}
+
 enum status archive_open(struct archive **out, const struct archive_options *o, struct err *err)
 {
     struct archive *a = mem_array(1, sizeof *a);
@@ -65,6 +87,8 @@ enum status archive_open(struct archive **out, const struct archive_options *o, 
     if (s == OK)
         s = sql_open(&a->db, path, schema, VERSION, err);
     free(path);
+    if (s == OK)
+        sweep(a->files);
     if (s != OK) {
         archive_close(a);
         return s;

@@ -1,4 +1,5 @@
 /* What the server keeps: answers within their budget, files, batches; for their owners alone. */
+#include "base/file.h"
 #include "server/archive.h"
 #include "server/sql.h"
 #include "support.h"
@@ -236,6 +237,27 @@ static void test_batches(void **state)
     buf_release(&body);
 }
 
+/* What a killed upload left goes when the archive is opened; what is being written stays. */
+static void test_sweep(void **state)
+{
+    struct place *p = *state;
+    struct file_writer w;
+    struct err err = {0};
+    char left[160], going[160];
+    archive_close(open_at(p, 0));
+    snprintf(left, sizeof left, "%s/file-1.part-999999999", p->files);
+    snprintf(going, sizeof going, "%s/file-2", p->files);
+    FILE *f = fopen(left, "wb");
+    assert_non_null(f);
+    fclose(f);
+    assert_ok(file_writer_open(&w, going, &err));
+    archive_close(open_at(p, 0));
+    assert_int_not_equal(access(left, F_OK), 0);
+    assert_ok(file_writer_commit(&w, &err));
+    archive_close(open_at(p, 0));
+    assert_int_equal(access(going, F_OK), 0);
+}
+
 /* Files that are none of ours are refused with a reason, and stay as they are. */
 static void test_hostile(void **state)
 {
@@ -269,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_budget, make_place, drop_place),
         cmocka_unit_test_setup_teardown(test_files, make_place, drop_place),
         cmocka_unit_test_setup_teardown(test_batches, make_place, drop_place),
+        cmocka_unit_test_setup_teardown(test_sweep, make_place, drop_place),
         cmocka_unit_test_setup_teardown(test_hostile, make_place, drop_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
