@@ -6,6 +6,8 @@
 #include "cli/fit.h"
 #include "cli/load.h"
 #include "server/app.h"
+#include "server/archive.h"
+#include "server/batches.h"
 #include "server/ollama.h"
 #include "server/server.h"
 #include <signal.h>
@@ -27,7 +29,9 @@ struct serving {
 
 static void release(struct serving *v)
 {
+    batches_free(v->app.batches);
     hub_free(v->app.hub);
+    archive_close(v->app.archive);
     if (v->app.store)
         store_close(v->app.store);
     otlp_free(v->otlp); /* after the server: the last spans go out */
@@ -113,6 +117,14 @@ static enum status keep_alive(int64_t *ns, struct err *err)
     return s;
 }
 
+/* A server that cannot keep anything still answers. */
+static void open_archive(struct serving *v)
+{
+    struct err err = {0};
+    if (archive_open(&v->app.archive, &(struct archive_options){0}, &err) != OK)
+        log_warn("serve: responses, files and batches are not stored: %s", err.msg);
+}
+
 static enum status open_app(struct serving *v, const struct options *o, struct err *err)
 {
     struct hub_options h = {.threads = o->threads > 0 ? (int)o->threads : 0,
@@ -130,6 +142,7 @@ static enum status open_app(struct serving *v, const struct options *o, struct e
     struct err busy; /* somebody is making a model: the next start removes what is left */
     if (store_prune(v->app.store, NULL, &busy) != OK)
         log_info("%s", busy.msg);
+    open_archive(v);
     h.store = v->app.store;
     h.memory = memory == UINT64_MAX ? 0 : memory / 10 * 8; /* the rest is for requests */
     return hub_new(&v->app.hub, &h, err);
@@ -178,7 +191,8 @@ static enum status prepare(struct serving *v, const struct options *o, struct se
 }
 
 /* Waits for SIGTERM or SIGINT (blocked in every thread), then stops: a second one does not wait. */
-static void serve_until_signal(struct server *server, const sigset_t *signals, int64_t drain_s)
+static void serve_until_signal(struct server *server, struct app *app, const sigset_t *signals,
+                               int64_t drain_s)
 {
     int sig;
     sigwait(signals, &sig);
@@ -187,6 +201,7 @@ static void serve_until_signal(struct server *server, const sigset_t *signals, i
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    batches_stop(app->batches);
     int left = server_stop(server, drain_s * 1000000000, (int64_t)GRACE_SECONDS * 1000000000);
     if (left) {
         fprintf(stderr, "hearth: %d requests did not end\n", left);
@@ -212,11 +227,14 @@ enum status cmd_serve(const struct options *o, struct err *err)
     enum status s = prepare(&v, o, &so, err);
     if (s == OK)
         s = open_app(&v, o, err);
-    if (s == OK)
-        s = server_new(&server, &so, err);
+    if (s == OK && v.app.archive)
+        s = batches_start(&v.app.batches, &v.app, own_routes, n_own_routes, err);
+    if (s == OK && (s = server_new(&server, &so, err)) != OK)
+        batches_stop(v.app.batches);
     if (s == OK) {
         fprintf(stderr, "hearth: listening on %s\n", server_url(server));
-        serve_until_signal(server, &signals, o->drain == INT64_MIN ? DRAIN_SECONDS : o->drain);
+        serve_until_signal(server, &v.app, &signals,
+                           o->drain == INT64_MIN ? DRAIN_SECONDS : o->drain);
     }
     release(&v);
     return s;

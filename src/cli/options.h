@@ -49,6 +49,9 @@ struct options {
     const char *host, *keys, *origins, *tls_cert, *tls_key, *log, *scope;
     int64_t port, drain, rpm, concurrent;
     bool no_auth;
+    /* batch */
+    const char *model;
+    bool unordered;
     bool help;
     /* what is left */
     char **args;
@@ -93,6 +96,7 @@ enum command_id {
     CMD_PS,
     CMD_STOP,
     CMD_KEY,
+    CMD_BATCH,
     CMD_DOCTOR,
     CMD_COMPLETION,
     CMD_DOCS,

@@ -6,6 +6,8 @@
 struct app {
     struct store *store;
     struct hub *hub;
+    struct archive *archive; /* NULL: nothing is stored */
+    struct batches *batches; /* NULL: none are run */
 };
 
 static inline struct app *app_of(const struct http_request *q)

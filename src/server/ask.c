@@ -85,6 +85,7 @@ enum status ask_open(struct ask *a, struct hub *hub, struct str model, int64_t n
     p->sampler.seed = random_seed();
     a->r.cancel = a->q->gone;
     a->r.max_ctx = a->lease.n_ctx;
+    a->r.priority = a->q->priority;
     return model_parameters(a, err);
 }
 
@@ -142,6 +143,19 @@ enum status ask_preamble(struct ask *a, bool has_system, struct err *err)
     }
     json_decref(list);
     return s;
+}
+
+void ask_name_answers(struct ask *a)
+{
+    for (size_t i = 0; i < a->r.n_messages; i++) {
+        struct chat_message *m = &a->messages[i];
+        if (!m->call_id.n || m->tool_name.n)
+            continue;
+        for (size_t k = 0; k < i; k++)
+            for (size_t c = 0; c < a->messages[k].n_calls; c++)
+                if (str_eq(a->messages[k].calls[c].id, m->call_id))
+                    m->tool_name = a->messages[k].calls[c].name;
+    }
 }
 
 static const char *json_kind(const json_t *v)

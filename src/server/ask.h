@@ -35,6 +35,9 @@ void ask_close(struct ask *a);
 NODISCARD enum status ask_preamble(struct ask *a, bool has_system, struct err *err);
 /* A zeroed message at the end of the request's. NULL: no memory. */
 struct chat_message *ask_message(struct ask *a);
+/* Templates name a tool's answer by the function, OpenAI's messages by the call: fills in tool_name
+ * where a call of the request has the id. */
+void ask_name_answers(struct ask *a);
 /* One of Ollama's options or Modelfile parameters into a->r.params; names in err what is wrong.
  * Unknown ones are left alone (*known, which may be NULL, tells). */
 NODISCARD enum status ask_option(struct ask *a, const char *name, const json_t *value, bool *known,

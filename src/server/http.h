@@ -27,6 +27,7 @@ struct http_request {
     /* Non-zero once the client has left or the server stops: hand it to chat_request.cancel. */
     const atomic_int *gone;
     int64_t start_ns;
+    int priority; /* chat_request.priority: below 0 for what nobody waits for (batches) */
     const void *impl;
 };
 struct str http_header(const struct http_request *q, const char *name); /* .p NULL: absent */

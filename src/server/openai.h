@@ -6,6 +6,7 @@
 #include "server/ask.h"
 
 handler_fn openai_chat, openai_completions, openai_embeddings, openai_models, openai_model;
+handler_fn openai_responses;
 
 /* {"error": {...}} as one event's data, in the middle of a stream. */
 void openai_stream_error(struct reply *r, const struct err *e, const struct http_request *q);
@@ -37,6 +38,8 @@ struct chat_request *ask_copies(struct ask *a, int n);
 /* The first `dimensions` (0: all) of n floats, scaled to length 1. */
 void embedding_cut(float *v, size_t *n, int64_t dimensions);
 
+/* {"token", "bytes", "logprob", "top_logprobs": [...]} */
+void openai_logprob(struct jsonw *w, const struct chat_logprob *l);
 /* "stop", "length", "tool_calls" */
 const char *openai_finish(const struct chat_usage *u, bool calls);
 /* {"prompt_tokens", ..., "prompt_tokens_details": {"cached_tokens"}} of the sum of n answers. */

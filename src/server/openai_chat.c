@@ -92,20 +92,6 @@ static enum status read_message(struct ask *a, const json_t *one, size_t i, stru
     return s == OK ? read_calls(a, json_object_get(one, "tool_calls"), m, err) : s;
 }
 
-/* Templates name a tool's answer by the function, OpenAI's messages by the call. */
-static void name_answers(struct ask *a)
-{
-    for (size_t i = 0; i < a->r.n_messages; i++) {
-        struct chat_message *m = &a->messages[i];
-        if (!m->call_id.n || m->tool_name.n)
-            continue;
-        for (size_t k = 0; k < i; k++)
-            for (size_t c = 0; c < a->messages[k].n_calls; c++)
-                if (str_eq(a->messages[k].calls[c].id, m->call_id))
-                    m->tool_name = a->messages[k].calls[c].name;
-    }
-}
-
 static enum status read_messages(struct ask *a, struct err *err)
 {
     const json_t *list = json_object_get(a->body, "messages");
@@ -127,7 +113,7 @@ static enum status read_messages(struct ask *a, struct err *err)
     }
     if (s != OK)
         return s;
-    name_answers(a);
+    ask_name_answers(a);
     const struct chat_message *last = &a->messages[a->r.n_messages - 1];
     a->r.continue_last = str_is(last->role, "assistant") && last->n_calls == 0;
     return OK;
@@ -218,7 +204,7 @@ static void write_bytes(struct jsonw *w, struct str text)
     jsonw_end(w);
 }
 
-static void write_logprob(struct jsonw *w, const struct chat_logprob *l)
+void openai_logprob(struct jsonw *w, const struct chat_logprob *l)
 {
     jsonw_obj(w);
     write_bytes(w, l->text);
@@ -312,7 +298,7 @@ static int stream_event(struct stream *st, int index, const struct chat_event *e
         jsonw_obj(&w);
         jsonw_key(&w, "content");
         jsonw_arr(&w);
-        write_logprob(&w, ev->logprob);
+        openai_logprob(&w, ev->logprob);
         jsonw_end(&w);
         jsonw_end(&w);
     } else {
@@ -369,7 +355,7 @@ static int on_event(void *ctx, int index, const struct chat_event *ev)
         struct jsonw w;
         buf_adds(&st->logprobs[index], st->logprobs[index].n ? "," : "[");
         jsonw_init(&w, &st->logprobs[index], 0);
-        write_logprob(&w, ev->logprob);
+        openai_logprob(&w, ev->logprob);
     }
     return 0;
 }
