@@ -49,8 +49,7 @@ static void fail_without_memory(struct sched *s, struct job *j)
     sched_end(s, j);
 }
 
-/* Takes what has come, tells what has been done. False: time to stop. */
-static bool exchange(struct sched *s)
+void sched_publish(struct sched *s)
 {
     s->count.running = (int)s->running.n;
     s->count.waiting = (int)s->waiting.n;
@@ -59,13 +58,20 @@ static bool exchange(struct sched *s)
         s->count.kv_used += engine_seq_len(s->e, s->running.v[i]->seq);
     s->count.kv_cached = prefix_tokens(&s->prefixes);
     pthread_mutex_lock(&s->mutex);
+    s->stats = s->count;
+    s->n_waiting = (int)s->waiting.n;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* Takes what has come. False: time to stop. */
+static bool take_inbox(struct sched *s)
+{
+    pthread_mutex_lock(&s->mutex);
     struct job *j = s->inbox;
     s->inbox = NULL;
     s->inbox_end = &s->inbox;
-    s->stats = s->count;
-    s->n_queued = (int)s->waiting.n;
-    for (struct job *k = j; k; k = k->next)
-        s->n_queued++;
+    s->n_waiting += s->n_inbox;
+    s->n_inbox = 0;
     bool stop = s->stopping && !j && !s->waiting.n && !s->running.n;
     pthread_mutex_unlock(&s->mutex);
     for (struct job *next; j; j = next) {
@@ -89,7 +95,6 @@ static void rest(struct sched *s)
         until.tv_sec++;
     }
     pthread_mutex_lock(&s->mutex);
-    s->stats = s->count;
     if (s->running.n || s->waiting.n) {
         if (!s->inbox)
             pthread_cond_timedwait(&s->work, &s->mutex, &until);
@@ -127,10 +132,11 @@ static void end_unwanted(struct sched *s, struct job_list *l)
 static void *run(void *ctx)
 {
     struct sched *s = ctx;
-    while (exchange(s)) {
+    while (take_inbox(s)) {
         end_unwanted(s, &s->waiting);
         end_unwanted(s, &s->running);
         sched_admit(s);
+        sched_publish(s);
         if (!sched_step(s))
             rest(s);
     }
@@ -163,14 +169,15 @@ static enum status submit(struct sched *s, struct job *j, struct err *err)
 {
     enum status st = OK;
     pthread_mutex_lock(&s->mutex);
-    if (s->n_queued >= s->o.max_queue) {
-        st = err_set(err, EBUSY, "queue: %d requests wait already, expected fewer than %d",
-                     s->n_queued, s->o.max_queue);
+    int n = s->n_waiting + s->n_inbox;
+    if (n >= s->o.max_queue) {
+        st = err_set(err, EBUSY, "queue: %d requests wait already, expected fewer than %d", n,
+                     s->o.max_queue);
     } else {
         j->order = s->n_arrived++;
         *s->inbox_end = j;
         s->inbox_end = &j->next;
-        s->n_queued++;
+        s->n_inbox++;
         pthread_cond_signal(&s->work);
     }
     pthread_mutex_unlock(&s->mutex);

@@ -351,5 +351,6 @@ void sched_end(struct sched *s, struct job *j)
     gen_free(j->gen);
     j->gen = NULL;
     buf_release(&j->saved);
+    sched_publish(s);       /* who has an answer sees it counted */
     mailbox_close(&j->box); /* from here on the job is no more */
 }

@@ -69,7 +69,7 @@ struct sched {
     pthread_mutex_t mutex;
     pthread_cond_t work; /* something for the engine's thread to do */
     struct job *inbox, **inbox_end;
-    int n_queued; /* in the inbox and waiting */
+    int n_inbox, n_waiting; /* jobs in the inbox, and in the list */
     int64_t n_arrived;
     bool stopping;
     struct sched_stats stats;
@@ -77,6 +77,9 @@ struct sched {
 
 NODISCARD bool jobs_insert(struct job_list *l, struct job *j);
 void jobs_remove(struct job_list *l, size_t i);
+
+/* What the asking threads see of the state: statistics and the length of the queue. */
+void sched_publish(struct sched *s);
 
 /* sched_admit.c */
 /* Begins as many waiting jobs as there is room for. */
