@@ -348,12 +348,11 @@ static enum status answer(struct response *rs, struct err *err)
     if (rs->stream && response_begin(rs))
         return OK;
     s = provider_chat(a->lease.provider, &a->r, &sink, err);
-    reply_note_model(rs->reply, a->model);
     if (s != OK && !rs->stream)
         return s;
     if (s == OK && rs->usage.end == GEN_CANCELLED)
         return err_set(err, ECANCEL, "the answer was cancelled");
-    reply_note_tokens(rs->reply, rs->usage.prompt_tokens, rs->usage.answer_tokens);
+    http_note_tokens(a->q, "chat", rs->usage.prompt_tokens, rs->usage.answer_tokens);
     response_close(rs, s == OK ? NULL : err);
     if (rs->store && s == OK)
         store_response(rs);
