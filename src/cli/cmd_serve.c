@@ -15,7 +15,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { DRAIN_SECONDS = 30, GRACE_SECONDS = 5, MAX_PEM = 1 << 20, MAX_ORIGINS = 64 };
+enum {
+    PREFIX_MB = 256,
+    DRAIN_SECONDS = 30,
+    GRACE_SECONDS = 5,
+    MAX_PEM = 1 << 20,
+    MAX_ORIGINS = 64
+};
 
 /* What lives as long as the server. */
 struct serving {
@@ -25,12 +31,14 @@ struct serving {
     const char *origin[MAX_ORIGINS];
     size_t n_origins;
     struct app app;
+    char *prefixes; /* folder */
 };
 
 static void release(struct serving *v)
 {
     batches_free(v->app.batches);
     hub_free(v->app.hub);
+    free(v->prefixes);
     archive_close(v->app.archive);
     if (v->app.store)
         store_close(v->app.store);
@@ -144,6 +152,14 @@ static enum status open_app(struct serving *v, const struct options *o, struct e
         log_info("%s", busy.msg);
     open_archive(v);
     h.store = v->app.store;
+    h.prefix_memory = (uint64_t)(o->prefix_memory == INT64_MIN ? PREFIX_MB : o->prefix_memory)
+                      << 20;
+    if (o->prefix_disk > 0) {
+        if (!(v->prefixes = hearth_home("prefixes")))
+            return err_set(err, ENOMEMORY, "serve: no home for prefixes");
+        h.prefix_folder = v->prefixes;
+        h.prefix_disk = (uint64_t)o->prefix_disk << 20;
+    }
     h.memory = memory == UINT64_MAX ? 0 : memory / 10 * 8; /* the rest is for requests */
     return hub_new(&v->app.hub, &h, err);
 }

@@ -47,7 +47,7 @@ struct options {
     const char *shape, *batch, *rows, *thread_sweep;
     /* serve, key */
     const char *host, *keys, *origins, *tls_cert, *tls_key, *log, *scope;
-    int64_t port, drain, rpm, concurrent;
+    int64_t port, drain, prefix_memory, prefix_disk, rpm, concurrent;
     bool no_auth;
     /* batch */
     const char *model;

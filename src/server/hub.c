@@ -46,6 +46,7 @@ struct hub {
     pthread_t reaper;
     bool closing;
     struct loaded_model *models;
+    struct prefix_store *prefixes; /* or NULL */
 };
 
 /* ---- one model ---- */
@@ -89,6 +90,8 @@ static enum status start_decoder(struct hub *h, struct loaded_model *l, struct e
         .engine = {.n_threads = h->o.threads, .n_ctx = l->n_ctx, .kv_type = h->o.kv_type},
         .max_queue = h->o.max_queue,
         .chat_template = l->entry->template_text,
+        .store = h->prefixes,
+        .identity = l->entry->digest,
     };
     enum status s = sched_new(&l->provider, l->model, &so, err);
     return s == OK ? open_adapters(l, err) : s;
@@ -646,7 +649,17 @@ enum status hub_new(struct hub **out, const struct hub_options *o, struct err *e
     h->memory = o->memory ? o->memory : available ? available / 10 * 8 : UINT64_MAX / 2;
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->changed, NULL);
+    if (o->prefix_memory || o->prefix_folder) {
+        struct prefix_store_options po = {
+            .memory = o->prefix_memory, .folder = o->prefix_folder, .disk = o->prefix_disk};
+        enum status s = prefix_store_new(&h->prefixes, &po, err);
+        if (s != OK) {
+            free(h);
+            return s;
+        }
+    }
     if (pthread_create(&h->reaper, NULL, reap, h) != 0) {
+        prefix_store_free(h->prefixes);
         free(h);
         return err_set(err, EFAIL, "hub: cannot start a thread");
     }
@@ -673,5 +686,6 @@ void hub_free(struct hub *h)
     pthread_mutex_unlock(&h->lock);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->changed);
+    prefix_store_free(h->prefixes);
     free(h);
 }

@@ -17,6 +17,10 @@ struct hub_options {
     int threads, max_queue;
     int64_t n_ctx; /* of a request that names none; 0: min(trained, 8192) */
     enum kv_type kv_type;
+    /* Prefixes that stay when a model leaves: bytes in memory (beside `memory`), and on disk in a
+     * folder; 0 and NULL: none. */
+    uint64_t prefix_memory, prefix_disk;
+    const char *prefix_folder;
     int64_t kv_tokens; /* KV cache of a model, for all its requests; 0: by memory */
 };
 
