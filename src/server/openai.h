@@ -6,7 +6,7 @@
 #include "server/ask.h"
 
 handler_fn openai_chat, openai_completions, openai_embeddings, openai_models, openai_model;
-handler_fn openai_responses;
+handler_fn openai_responses, openai_response_tokens;
 
 /* {"error": {...}} as one event's data, in the middle of a stream. */
 void openai_stream_error(struct reply *r, const struct err *e, const struct http_request *q);

@@ -1,4 +1,4 @@
-/* POST /v1/responses: reads the request and runs it.
+/* POST /v1/responses: reads the request and runs it (or, .../input_tokens, counts its tokens).
  *
  * Answers are stored (unless `store` is false, or the server stores nothing) and can be gone on
  * from. Tools that OpenAI runs itself (web search ...) are not offered to the model, which the
@@ -367,7 +367,27 @@ static enum status answer(struct response *rs, struct err *err)
     return s;
 }
 
-enum status openai_responses(struct http_request *q, struct reply *reply, struct err *err)
+/* {"object": "response.input_tokens", "input_tokens"} */
+static enum status count_input(struct response *rs, struct err *err)
+{
+    struct tokens ids = {0};
+    struct jsonw w;
+    enum status s = provider_prompt(rs->a->lease.provider, &rs->a->r, NULL, &ids, err);
+    if (s == OK) {
+        jsonw_init(&w, &rs->out, 0);
+        jsonw_obj(&w);
+        jsonw_kstr(&w, "object", STR("response.input_tokens"));
+        jsonw_kint(&w, "input_tokens", (int64_t)ids.n);
+        jsonw_end(&w);
+        reply_json(rs->reply, 200, &rs->out);
+    }
+    tokens_free(&ids);
+    return s;
+}
+
+static enum status respond(struct http_request *q, struct reply *reply,
+                           enum status (*then)(struct response *rs, struct err *err),
+                           struct err *err)
 {
     struct ask a;
     char hex[49];
@@ -380,8 +400,18 @@ enum status openai_responses(struct http_request *q, struct reply *reply, struct
     if (s == OK)
         s = read_request(&rs, err);
     if (s == OK)
-        s = answer(&rs, err);
+        s = then(&rs, err);
     response_release(&rs);
     ask_close(&a);
     return s;
+}
+
+enum status openai_responses(struct http_request *q, struct reply *reply, struct err *err)
+{
+    return respond(q, reply, answer, err);
+}
+
+enum status openai_response_tokens(struct http_request *q, struct reply *reply, struct err *err)
+{
+    return respond(q, reply, count_input, err);
 }

@@ -31,6 +31,11 @@ field() { grep -o "\"$1\": *[^,}]*" <<<"$out" | head -1 | sed 's/^[^:]*: *//; s/
 start
 m='"model":"hearth-nano","temperature":0,"max_output_tokens":12'
 
+ask 200 POST /v1/responses "{$m,\"input\":\"Hello\"}"
+tokens=$(field input_tokens)
+ask 200 POST /v1/responses/input_tokens "{$m,\"input\":\"Hello\"}"
+same "$(field input_tokens)" "$tokens"
+
 # one turn, and the next on top of it is what both together are
 ask 200 POST /v1/responses "{$m,\"input\":\"Hello\"}"
 first=$(field id)
