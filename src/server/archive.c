@@ -172,15 +172,41 @@ static enum status put_response(struct archive *a, const struct archive_response
     return s;
 }
 
-enum status archive_response_put(struct archive *a, const struct archive_response *r,
-                                 struct err *err)
+static enum status delete_response(struct archive *a, struct str owner, struct str id,
+                                   struct err *err)
+{
+    enum status s =
+        sql_exec(a->db, err, "DELETE FROM response WHERE id = ? AND owner = ?", "tt", id, owner);
+    return s == OK && sql_changes(a->db) == 0 ? not_found("response", id, err) : s;
+}
+
+static enum status put_or_replace(struct archive *a, const struct archive_response *r, bool replace,
+                                  struct err *err)
 {
     size_t bytes = r->input.n + r->body.n + 512; /* with its rows' own bytes */
     if (bytes > a->responses)
         return err_set(err, ELIMIT, "response '%s': %zu bytes, and stored ones may take %llu",
                        show(r->id).s, bytes, (unsigned long long)a->responses);
     enum status s = sql_begin(a->db, err);
-    return s == OK ? sql_end(a->db, put_response(a, r, (int64_t)bytes, err), err) : s;
+    if (s != OK)
+        return s;
+    if (replace)
+        s = delete_response(a, r->owner, r->id, err);
+    if (s == OK)
+        s = put_response(a, r, (int64_t)bytes, err);
+    return sql_end(a->db, s, err);
+}
+
+enum status archive_response_put(struct archive *a, const struct archive_response *r,
+                                 struct err *err)
+{
+    return put_or_replace(a, r, false, err);
+}
+
+enum status archive_response_replace(struct archive *a, const struct archive_response *r,
+                                     struct err *err)
+{
+    return put_or_replace(a, r, true, err);
 }
 
 static void append(struct buf *out, sqlite3_stmt *st, int column)
@@ -239,10 +265,7 @@ enum status archive_response_delete(struct archive *a, struct str owner, struct 
     enum status s = sql_begin(a->db, err);
     if (s != OK)
         return s;
-    s = sql_exec(a->db, err, "DELETE FROM response WHERE id = ? AND owner = ?", "tt", id, owner);
-    if (s == OK && sql_changes(a->db) == 0)
-        s = not_found("response", id, err);
-    return sql_end(a->db, s, err);
+    return sql_end(a->db, delete_response(a, owner, id, err), err);
 }
 
 enum status archive_item(struct archive *a, struct str owner, struct str item, struct buf *body,

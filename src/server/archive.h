@@ -33,6 +33,9 @@ struct archive_response {
 };
 NODISCARD enum status archive_response_put(struct archive *a, const struct archive_response *r,
                                            struct err *err);
+/* The same in place of the one with its id, at once. ENOTFOUND where that is gone. */
+NODISCARD enum status archive_response_replace(struct archive *a, const struct archive_response *r,
+                                               struct err *err);
 /* Appends to what is not NULL. previous stays empty where there is none. ENOTFOUND "response 'x'
  * not found". */
 NODISCARD enum status archive_response_get(struct archive *a, struct str owner, struct str id,

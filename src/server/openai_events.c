@@ -195,7 +195,7 @@ static void write_settings(struct jsonw *w, struct response *rs)
         jsonw_kint(w, "truncated_items", rs->dropped);
     jsonw_kstr(w, "service_tier", STR("default"));
     jsonw_kbool(w, "store", rs->store);
-    jsonw_kbool(w, "background", false);
+    jsonw_kbool(w, "background", rs->background);
 }
 
 void response_write(struct response *rs, struct jsonw *w)
@@ -478,6 +478,9 @@ void response_close(struct response *rs, const struct err *e)
             it->status = "incomplete";
         rs->error = *e;
         rs->status = "failed";
+    } else if (rs->usage.end == GEN_CANCELLED) {
+        close_item(rs, "incomplete");
+        rs->status = "cancelled";
     } else {
         if (rs->n_items == 0) /* clients look for a message */
             (void)item_for(rs, ITEM_MESSAGE);

@@ -161,6 +161,9 @@ static enum status one_response(const struct http_request *q, struct str id, boo
         s = json_parse(&in, buf_str(&input), "stored input", err);
     if (s == OK)
         s = json_parse(&answer, buf_str(&body), "stored response", err);
+    const char *status = json_string_value(json_object_get(answer, "status"));
+    if (s == OK && with_output && status && strcmp(status, "in_progress") == 0)
+        s = err_set(err, EUSAGE, "response '%s' is not over", show(id).s);
     json_array_foreach(in, i, item)
     {
         if (s == OK && json_array_insert(out, at++, item) != 0)

@@ -3,7 +3,8 @@
  * Answers are stored (unless `store` is false, or the server stores nothing) and can be gone on
  * from. Tools that OpenAI runs itself (web search ...) are not offered to the model, which the
  * answer's `tools` shows; truncation "auto" leaves out the oldest turns and tells how many items
- * (truncated_items, X-Hearth-Truncated). Not here: background, conversation, prompt. */
+ * (truncated_items, X-Hearth-Truncated). A background
+ * response is answered at once and runs on in its handler. Not here: conversation, prompt. */
 #include "server/openai_responses.h"
 #include "base/log.h"
 #include "base/show.h"
@@ -126,10 +127,7 @@ static enum status read_tools(struct response *rs, struct err *err)
 static enum status refuse_unknown(const struct ask *a, struct err *err)
 {
     static const char *const fields[] = {"conversation", "prompt"};
-    bool background;
-    enum status s = json_get_bool(a->body, "background", &background, false, err);
-    if (s == OK && background)
-        s = err_set(err, EUNSUPPORTED, "background: not supported, expected false");
+    enum status s = OK;
     for (size_t i = 0; s == OK && i < sizeof fields / sizeof *fields; i++) {
         const json_t *v = json_object_get(a->body, fields[i]);
         if (v && !json_is_null(v))
@@ -273,6 +271,8 @@ static enum status read_request(struct response *rs, struct err *err)
         s = json_get_bool(a->body, "stream", &rs->stream, false, err);
     if (s == OK)
         s = json_get_bool(a->body, "store", &rs->store, true, err);
+    if (s == OK)
+        s = json_get_bool(a->body, "background", &rs->background, false, err);
     if (s == OK && metadata && !json_is_null(metadata) && !json_is_object(metadata))
         s = err_set(err, EUSAGE, "metadata: expected an object");
     if (s == OK)
@@ -291,6 +291,9 @@ static enum status read_request(struct response *rs, struct err *err)
         s = openai_effort(a, effort, err);
     if (s == OK)
         s = read_tools(rs, err);
+    if (s == OK && rs->background && (rs->stream || !rs->store || !app_of(a->q)->archive))
+        s = err_set(err, rs->stream ? EUNSUPPORTED : EUSAGE,
+                    "background: not with stream: true, and only where the response is stored");
     rs->store = rs->store && app_of(a->q)->archive;
     return s == OK ? read_messages(rs, err) : s;
 }
@@ -307,7 +310,7 @@ static void write_body(struct response *rs)
 }
 
 /* An answer that cannot be stored is still an answer: it says so, and so does the log. */
-static void store_response(struct response *rs)
+static void store_response(struct response *rs, bool replace)
 {
     struct err err = {0};
     struct ask *a = rs->a;
@@ -328,11 +331,44 @@ static void store_response(struct response *rs)
     if (s == OK && (!input.p || !ids))
         s = err_set(&err, ENOMEMORY, "response: no memory");
     if (s == OK)
-        s = archive_response_put(app_of(a->q)->archive, &r, &err);
-    if (s != OK) {
+        s = replace ? archive_response_replace(app_of(a->q)->archive, &r, &err)
+                    : archive_response_put(app_of(a->q)->archive, &r, &err);
+    if (s == ENOTFOUND) { /* deleted while it ran */
+        rs->store = false;
+    } else if (s != OK) {
         log_warn("responses: not stored: %s", err.msg);
         rs->store = false;
     }
+}
+
+/* The client has its answer and may leave; once it has, *gone means that the server stops. */
+static int background_event(void *ctx, const struct chat_event *ev)
+{
+    struct response *rs = ctx;
+    int stop = response_event(rs, ev);
+    return stop || (ev->kind != CHAT_DONE && atomic_load(rs->a->q->gone));
+}
+
+/* The body as it stands is the answer; what comes of it replaces what is stored, unless somebody
+ * has deleted that meanwhile. */
+static enum status answer_later(struct response *rs, struct err *err)
+{
+    struct ask *a = rs->a;
+    struct chat_sink sink = {background_event, rs};
+    struct background b = {.id = rs->id};
+    struct err failure = {0};
+    store_response(rs, false);
+    if (!rs->store)
+        return err_set(err, EFAIL, "background: the response could not be stored");
+    background_enter(&b);
+    reply_json(rs->reply, 200, &rs->out);
+    a->r.cancel = &b.cancel;
+    enum status s = provider_chat(a->lease.provider, &a->r, &sink, &failure);
+    http_note_tokens(a->q, "chat", rs->usage.prompt_tokens, rs->usage.answer_tokens);
+    response_close(rs, s == OK ? NULL : &failure);
+    store_response(rs, true);
+    background_leave(&b);
+    return OK;
 }
 
 static enum status answer(struct response *rs, struct err *err)
@@ -344,10 +380,11 @@ static enum status answer(struct response *rs, struct err *err)
         snprintf(dropped, sizeof dropped, "%lld", (long long)rs->dropped);
         reply_header(rs->reply, "X-Hearth-Truncated", str_from(dropped));
     }
-    enum status s = OK;
+    if (rs->background)
+        return answer_later(rs, err);
     if (rs->stream && response_begin(rs))
         return OK;
-    s = provider_chat(a->lease.provider, &a->r, &sink, err);
+    enum status s = provider_chat(a->lease.provider, &a->r, &sink, err);
     if (s != OK && !rs->stream)
         return s;
     if (s == OK && rs->usage.end == GEN_CANCELLED)
@@ -355,7 +392,7 @@ static enum status answer(struct response *rs, struct err *err)
     http_note_tokens(a->q, "chat", rs->usage.prompt_tokens, rs->usage.answer_tokens);
     response_close(rs, s == OK ? NULL : err);
     if (rs->store && s == OK)
-        store_response(rs);
+        store_response(rs, false);
     if (rs->stream) {
         response_end_stream(rs);
         return OK;

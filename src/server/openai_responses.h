@@ -21,7 +21,7 @@ struct response_item {
 struct response {
     struct ask *a;
     struct reply *reply;
-    bool stream, store;
+    bool stream, store, background;
     char id[RESPONSE_ID];
     int64_t created, completed, seq;
     const char *status;
@@ -68,3 +68,19 @@ void response_write(struct response *rs, struct jsonw *w);
 /* {"type": "...", ...}: one item. whole: with its text. */
 void response_write_item(struct jsonw *w, const struct response_item *it, bool whole);
 void response_release(struct response *rs);
+
+/* ---- openai_background.c ---- */
+
+/* A response that runs while nobody waits for it, known by its id to those who would stop it. It
+ * lies where it runs. */
+struct background {
+    const char *id;
+    atomic_int cancel;
+    struct background *next;
+};
+void background_enter(struct background *b);
+void background_leave(struct background *b);
+/* Does it run? */
+bool background_runs(struct str id);
+/* Stops it, and waits until it has left. */
+void background_stop(struct str id);

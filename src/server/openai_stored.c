@@ -1,5 +1,5 @@
-/* GET and DELETE /v1/responses/{id}, its input items, and cancel (which only background responses
- * have, and there are none). */
+/* GET and DELETE /v1/responses/{id}, its input items, and cancel, which only background responses
+ * have. */
 #include "base/show.h"
 #include "server/archive.h"
 #include "server/openai_page.h"
@@ -18,6 +18,38 @@ static enum status stored(const struct http_request *q, struct buf *body, struct
     return archive_response_get(app_of(q)->archive, q->key_name, id, NULL, body, NULL, err);
 }
 
+/* A response that was running when its server ended is not coming any more. */
+static enum status tell_lost(const struct http_request *q, struct buf *body, struct err *err)
+{
+    json_t *v;
+    enum status s = json_parse(&v, buf_str(body), "stored response", err);
+    if (s != OK)
+        return s;
+    const char *status = json_string_value(json_object_get(v, "status"));
+    if (status && strcmp(status, "in_progress") == 0 && !background_runs(http_param(q, "id"))) {
+        /* it may have ended since it was read */
+        buf_clear(body);
+        json_decref(v);
+        v = NULL;
+        s = stored(q, body, err);
+        if (s == OK)
+            s = json_parse(&v, buf_str(body), "stored response", err);
+        status = json_string_value(json_object_get(v, "status"));
+        if (s == OK && status && strcmp(status, "in_progress") == 0) {
+            json_object_set_new(v, "status", json_string("failed"));
+            json_object_set_new(v, "error",
+                                json_pack("{s:s, s:s}", "code", "server_error", "message",
+                                          "the server ended before the response did"));
+            char *text = json_dumps(v, JSON_COMPACT);
+            buf_clear(body);
+            buf_adds(body, text ? text : "{}");
+            free(text);
+        }
+    }
+    json_decref(v);
+    return s;
+}
+
 enum status openai_response_get(struct http_request *q, struct reply *r, struct err *err)
 {
     struct buf body;
@@ -25,6 +57,8 @@ enum status openai_response_get(struct http_request *q, struct reply *r, struct 
         return err_set(err, EUNSUPPORTED, "stream: a stored response is told whole");
     buf_init(&body, RESPONSE_MAX);
     enum status s = stored(q, &body, err);
+    if (s == OK)
+        s = tell_lost(q, &body, err);
     if (s == OK)
         reply_json(r, 200, &body);
     buf_release(&body);
@@ -45,15 +79,28 @@ enum status openai_response_delete(struct http_request *q, struct reply *r, stru
 enum status openai_response_cancel(struct http_request *q, struct reply *r, struct err *err)
 {
     struct buf body;
-    (void)r;
+    json_t *v = NULL;
+    struct str id = http_param(q, "id");
     buf_init(&body, RESPONSE_MAX);
     enum status s = stored(q, &body, err);
+    if (s == OK)
+        s = json_parse(&v, buf_str(&body), "stored response", err);
+    if (s == OK && !json_is_true(json_object_get(v, "background")))
+        s = err_set(err, EUSAGE,
+                    "response '%s' was not made with background: true and cannot be cancelled",
+                    show(id).s);
+    if (s == OK) {
+        background_stop(id);
+        buf_clear(&body);
+        s = stored(q, &body, err);
+    }
+    if (s == OK)
+        s = tell_lost(q, &body, err);
+    if (s == OK)
+        reply_json(r, 200, &body);
+    json_decref(v);
     buf_release(&body);
-    return s == OK ? err_set(err, EUSAGE,
-                             "response '%s' was not made with background: true and cannot be "
-                             "cancelled",
-                             show(http_param(q, "id")).s)
-                   : s;
+    return s;
 }
 
 /* The page of `list` that the query asks for. */

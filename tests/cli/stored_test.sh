@@ -6,7 +6,7 @@ set -u
 export HEARTH_THREADS=1
 
 start() {
-    "$hearth" serve --port 0 --log off 2>"$tmp/log" &
+    "$hearth" serve --port 0 --log off --drain 0 2>"$tmp/log" &
     server=$!
     for _ in $(seq 200); do
         url=$(sed -n 's/^hearth: listening on //p' "$tmp/log")
@@ -56,7 +56,29 @@ same "$(field has_more)" true
 ask 400 POST "/v1/responses/$second/cancel"
 ask 400 GET "/v1/responses/$second/input_items?limit=x"
 ask 404 POST /v1/responses "{$m,\"input\":\"x\",\"previous_response_id\":\"resp_none\"}"
-ask 501 POST /v1/responses "{$m,\"input\":\"x\",\"background\":true}"
+ask 400 POST /v1/responses "{$m,\"input\":\"x\",\"background\":true,\"store\":false}"
+ask 501 POST /v1/responses "{$m,\"input\":\"x\",\"conversation\":\"c\"}"
+
+# in the background: it comes to the same; cancelled: it stops; the server killed: it is told
+ask 200 POST /v1/responses "{$m,\"input\":\"Hello\",\"background\":true}"
+same "$(field status)" in_progress
+later=$(field id)
+for _ in $(seq 200); do
+    ask 200 GET "/v1/responses/$later"
+    [ "$(field status)" = in_progress ] || break
+    sleep 0.05
+done
+same "$(field status) $(field text)" "completed $text"
+ask 200 POST "/v1/responses/$later/cancel"
+same "$(field status)" completed
+endless='"model":"hearth-nano","ignore_eos":true,"max_output_tokens":1900,"background":true,"input":"Hi"'
+ask 200 POST /v1/responses "{$endless}"
+later=$(field id)
+ask 400 POST /v1/responses "{$m,\"input\":\"x\",\"previous_response_id\":\"$later\"}"
+ask 200 POST "/v1/responses/$later/cancel"
+same "$(field status)" cancelled
+ask 200 GET "/v1/responses/$later"
+same "$(field status)" cancelled
 ask 400 POST /v1/responses "{$m,\"input\":\"x\",\"max_output_tokens\":0}"
 
 # the stream says the same
@@ -93,10 +115,14 @@ ask 404 GET /v1/files/..%2fhearth.db/content
 # a batch that the server's death does not end
 ask 200 POST /v1/batches "{\"input_file_id\":\"$file\",\"endpoint\":\"/v1/completions\",\"completion_window\":\"24h\"}"
 batch=$(field id)
+ask 200 POST /v1/responses "{$endless}"
+lost=$(field id)
 sleep 0.3
 kill -9 $server
 wait $server 2>/dev/null
 start
+ask 200 GET "/v1/responses/$lost"
+same "$(field status)" failed
 for _ in $(seq 600); do
     ask 200 GET "/v1/batches/$batch"
     [ "$(field status)" = completed ] && break
@@ -115,6 +141,15 @@ ask 400 POST /v1/batches "{\"input_file_id\":\"$file\",\"endpoint\":\"/v1/models
 ask 404 POST /v1/batches '{"input_file_id":"file-none","endpoint":"/v1/completions","completion_window":"24h"}'
 ask 200 DELETE "/v1/files/$file"
 ask 404 GET "/v1/files/$file"
+
+# told to stop, the server keeps what there is of a background response
+ask 200 POST /v1/responses "{$endless}"
+late=$(field id)
+kill $server
+wait $server || fail "serve: exit $?"
+start
+ask 200 GET "/v1/responses/$late"
+same "$(field status)" cancelled
 kill $server
 wait $server || fail "serve: exit $?"
 finish

@@ -86,6 +86,15 @@ static void test_responses(void **state)
     assert_ok(archive_response_get(a, STR(""), STR("r2"), NULL, NULL, &previous, &err));
     assert_string_equal(previous.p, "r1");
 
+    struct archive_response again = {
+        .id = STR("r2"), .owner = STR(""), .input = STR("[]"), .body = STR("{\"new\":1}")};
+    assert_ok(archive_response_replace(a, &again, &err));
+    assert_ok(get(a, "", STR("r2"), &body, &err));
+    assert_string_equal(body.p, "{\"new\":1}");
+    again.owner = STR("anna");
+    assert_int_equal(archive_response_replace(a, &again, &err), ENOTFOUND);
+    assert_ok(get(a, "", STR("r2"), &body, &err));
+
     /* what belongs to somebody else is not there */
     assert_int_equal(get(a, "", STR("r3"), &body, &err), ENOTFOUND);
     assert_string_equal(err.msg, "response 'r3' not found");
