@@ -5,8 +5,8 @@
 # usage: tools/arm_check.sh [-j JOBS] [-o FOLDER] [-O LEVEL] [-t "TEST ..."] [-c "CPU[:FEATURE,...] ..."]
 # A test is the name of a file in tests/unit that needs only src/base and src/kernel; a CPU is one
 # of `qemu-aarch64 -cpu help`, with features that HEARTH_CPU_DISABLE switches off. Objects stay in
-# the folder (default build-arm) for the next time: another optimization level (default 2; lower ones
-# compile in a fraction of the time) needs another folder.
+# the folder (default build-arm) for the next time, so another optimization level (default 2, which
+# compiles for minutes; 0 does not) needs another folder.
 #
 # Needs gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user (Debian). cmocka is replaced by
 # tests/unit/arm/cmocka.h, since there is no cross package.
