@@ -18,13 +18,8 @@
 #endif
 #define MANY_FROM 24
 
-/* not float32x4x4_t: compilers keep that in four neighbouring registers, or on the stack */
-typedef struct {
-    float32x4_t val[4];
-} vf;
-typedef struct {
-    int32x4_t val[4];
-} vi;
+typedef float32x4x4_t vf;
+typedef int32x4x4_t vi;
 
 #define FOUR(T, expr)                                                                              \
     T r;                                                                                           \
