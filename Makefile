@@ -46,7 +46,8 @@ clean: ## remove the build folders
 
 # ---- the engine with a bare C compiler: no CMake, no library ----
 ENGINE_BUILD := build-engine
-ENGINE_CFLAGS := -std=c17 -O2 -g -D_GNU_SOURCE -DHEARTH_ENGINE_ONLY -DHEARTH_VERSION='"0.1.0"' \
+ENGINE_OPT ?= -O2 -g
+ENGINE_CFLAGS := -std=c17 $(ENGINE_OPT) -D_GNU_SOURCE -DHEARTH_ENGINE_ONLY -DHEARTH_VERSION='"0.1.0"' \
 	-ffp-contract=off -fno-math-errno -fno-common -fvisibility=hidden -Isrc -Iinclude -pthread
 NEEDS_LIBRARY := $(wildcard $(shell sed -n 's/^\(src[^:]*\):.*/\1/p' src/needs_library.txt))
 ENGINE_SRCS := $(filter-out $(NEEDS_LIBRARY),$(wildcard src/base/*.c src/text/*.c src/format/*.c \

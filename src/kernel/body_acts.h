@@ -51,7 +51,7 @@ static void tile_group(const struct act_group *g, int i, struct act_tile *tile, 
     for (int j = 0; j < ACT_LANES; j++) {
         int b = tile_block(i, j);
         for (int c = 0; c < 8; c++)
-            memcpy(tile->q[b][c][t], g->q[c][j], 4);
+            memcpy(tile->q[b][c / 2][t][c % 2], g->q[c][j], 4);
         tile->scale[b][t] = g->scale[j];
         tile->sum_lo[b][t] = g->sum_lo[j];
         tile->sum_hi[b][t] = g->sum_hi[j];

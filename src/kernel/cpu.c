@@ -74,6 +74,7 @@ static const struct {
 #elif defined(__aarch64__)
     {NEON, &kernel_ops_neon},
     {NEON | DOTPROD, &kernel_ops_dotprod},
+    {NEON | DOTPROD | I8MM, &kernel_ops_i8mm},
 #endif
 };
 enum { N_TABLES = sizeof tables / sizeof tables[0] };

@@ -62,8 +62,8 @@ void acts_copy(struct acts *dst, int64_t to, const struct acts *src, int64_t fro
         struct act_tile *x = dst->tile + to / TILE_TOKENS * dst->spans + i;
         const struct act_tile *y = src->tile + from / TILE_TOKENS * src->spans + i;
         for (int b = 0; b < SPAN_BLOCKS; b++) {
-            for (int c = 0; c < 8; c++)
-                memcpy(x->q[b][c][d], y->q[b][c][s], 4);
+            for (int c = 0; c < 4; c++)
+                memcpy(x->q[b][c][d], y->q[b][c][s], sizeof x->q[b][c][d]);
             x->scale[b][d] = y->scale[b][s];
             x->sum_lo[b][d] = y->sum_lo[b][s];
             x->sum_hi[b][d] = y->sum_hi[b][s];

@@ -63,10 +63,11 @@ struct act_group {
 };
 
 /* The same numbers of a span of TILE_TOKENS tokens, as the product with many tokens reads them:
- * from one end to the other, one dword of a token at a time. Block g * ACT_LANES + j of the span is
- * at tile_block(g, j). A tile's last tokens may be missing: their slots hold anything. */
+ * from one end to the other, eight columns of a token at a time: columns 8p + 4h .. 8p + 4h + 3 of
+ * a block are q[.][p][token][h]. Block g * ACT_LANES + j of the span is at tile_block(g, j). A
+ * tile's last tokens may be missing: their slots hold anything. */
 struct act_tile {
-    int8_t q[SPAN_BLOCKS][8][TILE_TOKENS][4];
+    int8_t q[SPAN_BLOCKS][4][TILE_TOKENS][2][4];
     float scale[SPAN_BLOCKS][TILE_TOKENS];
     int32_t sum_lo[SPAN_BLOCKS][TILE_TOKENS], sum_hi[SPAN_BLOCKS][TILE_TOKENS];
 };

@@ -7,7 +7,7 @@
 #include "kernel/body_attn.h"
 #include "kernel/body_float.h"
 #include "kernel/tile.h"
-#include "kernel/tiles_rows.h"
+#include "kernel/tiles_neon.h"
 #include "kernel/body_mul.h"
 
 #define TABLE kernel_ops_dotprod

@@ -13,4 +13,5 @@ struct peak {
     double int8_ops, f32_ops; /* operations of one item */
 };
 
-extern const struct peak peak_scalar, peak_avx2, peak_avx512, peak_vnni, peak_neon, peak_dotprod;
+extern const struct peak peak_scalar, peak_avx2, peak_avx512, peak_vnni, peak_neon, peak_dotprod,
+    peak_i8mm;

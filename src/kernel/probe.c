@@ -107,6 +107,7 @@ static const struct peak *const peaks[] = {
 #elif defined(__aarch64__)
     &peak_neon,
     &peak_dotprod,
+    &peak_i8mm,
 #endif
 };
 

@@ -7,14 +7,16 @@
 
 #define INLINE         static inline __attribute__((always_inline))
 #define VEC_DOT_SIGNED 1
-#if defined(__ARM_FEATURE_DOTPROD)
+#if !defined(VEC_NAME) && defined(__ARM_FEATURE_DOTPROD)
 #define VEC_NAME "dotprod"
-#else
+#elif !defined(VEC_NAME)
 #define VEC_NAME "neon"
 #endif
 /* 32 registers: a tile of 16 rows by 6 tokens */
+#ifndef MANY_VECTORS
 #define MANY_VECTORS 1
-#define MANY_FROM    24
+#endif
+#define MANY_FROM 24
 
 typedef float32x4x4_t vf;
 typedef int32x4x4_t vi;
@@ -97,7 +99,8 @@ INLINE void vi_store_s8(int8_t *p, vi x)
 }
 INLINE vf vf_half(const uint8_t *p)
 {
-    return vf_set1(get_half(p));
+    float32x4_t x = vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(get_u16(p))));
+    FOUR(vf, x)
 }
 INLINE float vf_sum(vf x)
 {
@@ -125,10 +128,9 @@ INLINE int32x4_t dot_128(int32x4_t acc, int8x16_t w, int8x16_t x)
 #if defined(__ARM_FEATURE_DOTPROD)
     return vdotq_s32(acc, w, x);
 #else
-    /* products fit int16; pairs of them may not, so they are added as int32 */
+    /* pairs fit int16, since x is never -128: 2 * 128 * 127 < 2^15 */
     int16x8_t lo = vmull_s8(vget_low_s8(w), vget_low_s8(x));
-    int16x8_t hi = vmull_s8(vget_high_s8(w), vget_high_s8(x));
-    return vaddq_s32(acc, vpaddq_s32(vpaddlq_s16(lo), vpaddlq_s16(hi)));
+    return vpadalq_s16(acc, vpaddq_s16(lo, vmull_high_s8(w, x)));
 #endif
 }
 INLINE vi vi_dot_ss(vi acc, vi w, vi x){
@@ -138,6 +140,34 @@ INLINE vi vi_dot_us(vi acc, vi u, vi x)
 {
     return vi_dot_ss(acc, u, x);
 }
+
+#if !defined(__ARM_FEATURE_DOTPROD)
+/* acc += the sum of n chunks. Unsigned: added in 16 bits first, so 2 * n * u * |x| must be below
+ * 2^15. */
+#define VEC_DOT_CHUNKS
+INLINE int32x4_t dot_us_chunks_128(int32x4_t acc, const vi *u, const vi *x, int n, int i)
+{
+    int8x16_t a = vreinterpretq_s8_s32(u[0].val[i]), b = vreinterpretq_s8_s32(x[0].val[i]);
+    int16x8_t lo = vmull_s8(vget_low_s8(a), vget_low_s8(b)), hi = vmull_high_s8(a, b);
+    UNROLL
+    for (int c = 1; c < n; c++) {
+        a = vreinterpretq_s8_s32(u[c].val[i]);
+        b = vreinterpretq_s8_s32(x[c].val[i]);
+        lo = vmlal_s8(lo, vget_low_s8(a), vget_low_s8(b));
+        hi = vmlal_high_s8(hi, a, b);
+    }
+    return vpadalq_s16(acc, vpaddq_s16(lo, hi));
+}
+INLINE vi vi_dot_us_chunks(vi acc, const vi *u, const vi *x,
+                           int n){FOUR(vi, dot_us_chunks_128(acc.val[i], u, x, n, i))} INLINE vi
+    vi_dot_ss_chunks(vi acc, const vi *w, const vi *x, int n)
+{
+    UNROLL
+    for (int c = 0; c < n; c++)
+        acc = vi_dot_ss(acc, w[c], x[c]);
+    return acc;
+}
+#endif
 
 /* 4 x 4 dwords */
 INLINE void transpose_4(const int32x4_t in[4], int32x4_t out[4])
@@ -165,19 +195,5 @@ INLINE void vi_transpose(const vi in[16], vi out[16])
             transpose_4(x, y);
             for (int i = 0; i < 4; i++)
                 out[4 * c + i].val[r] = y[i];
-        }
-}
-
-/* rows of 32 bytes (block j at p + 32 j, j < 16) to u[c] lane j = dword c of row j */
-INLINE void dwords_of_rows(const uint8_t *p, vi u[8])
-{
-    for (int r = 0; r < 4; r++)
-        for (int c = 0; c < 2; c++) {
-            int32x4_t x[4], y[4];
-            for (int i = 0; i < 4; i++)
-                x[i] = vreinterpretq_s32_u8(vld1q_u8(p + 32 * (4 * r + i) + 16 * c));
-            transpose_4(x, y);
-            for (int i = 0; i < 4; i++)
-                u[4 * c + i].val[r] = y[i];
         }
 }
