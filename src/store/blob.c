@@ -308,9 +308,8 @@ void blob_abort(struct blob_writer *w)
     free(w);
 }
 
-/* The whole, synced part gets its digest's name, unless that is there (then *made is false). */
-static enum status put_in_place(struct store *s, const char *part, const char *digest,
-                                uint64_t size, bool *made, struct err *err)
+enum status blob_place(struct store *s, const char *part, const char *digest, uint64_t size,
+                       bool *made, struct err *err)
 {
     uint64_t there;
     char *path;
@@ -344,7 +343,7 @@ enum status blob_commit(struct blob_writer *w, struct str expected, char *digest
     else if (fsync(w->fd) != 0)
         st = err_set(err, EIO, "cannot write '%s': %s", w->part.p, strerror(errno));
     if (st == OK)
-        st = put_in_place(w->store, w->part.p, actual, w->size, &made, err);
+        st = blob_place(w->store, w->part.p, actual, w->size, &made, err);
     if (st == OK) {
         buf_release(&w->part);
         if (digest)
@@ -356,7 +355,8 @@ enum status blob_commit(struct blob_writer *w, struct str expected, char *digest
 
 /* ---- files that become blobs ---- */
 
-static enum status hash_fd(int fd, const char *path, char *digest, uint64_t *size, struct err *err)
+enum status digest_of_fd(int fd, const char *path, const atomic_int *cancel, char *digest,
+                         uint64_t *size, struct err *err)
 {
     EVP_MD_CTX *h = hash_begin();
     char *chunk = malloc(COPY_BYTES);
@@ -365,6 +365,10 @@ static enum status hash_fd(int fd, const char *path, char *digest, uint64_t *siz
     if (!h || !chunk)
         st = no_hash(err);
     while (st == OK) {
+        if (cancel && atomic_load(cancel)) {
+            st = err_set(err, ECANCEL, "stopped");
+            break;
+        }
         ssize_t n = pread(fd, chunk, COPY_BYTES, at);
         if (n < 0 && errno == EINTR)
             continue;
@@ -402,14 +406,14 @@ enum status blob_adopt(struct store *s, const char *part, char *digest, uint64_t
         return bad;
     }
     (void)flock(fd, LOCK_EX | LOCK_NB);
-    enum status st = hash_fd(fd, part, digest, size, err);
+    enum status st = digest_of_fd(fd, part, NULL, digest, size, err);
     if (st == OK && fsync(fd) != 0)
         st = err_set(err, EIO, "cannot write '%s': %s", part, strerror(errno));
     /* a file with a second name can be written to by whoever owns the first */
     if (st == OK && (fstat(fd, &after) != 0 || !unchanged(&before, &after)))
         st = err_set(err, EIO, "'%s' was changed while it was read", part);
     if (st == OK)
-        st = put_in_place(s, part, digest, *size, made, err);
+        st = blob_place(s, part, digest, *size, made, err);
     close(fd);
     if (st != OK)
         unlink(part);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/show.h"
 #include "store/create.h"
+#include "store/partial.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -271,6 +272,7 @@ enum status store_prune(struct store *s, uint64_t *freed, struct err *err)
     if (!file_is_dir(s->root))
         return OK;
     sweep_parts(s->root);
+    partials_sweep(s->root);
     int lock = lock_alone(s);
     if (lock < 0)
         return err_set(err, EBUSY, "the store is in use, nothing is pruned");
@@ -494,9 +496,8 @@ enum status store_own_blob(struct store *s, struct str digest, struct err *err)
     return st;
 }
 
-/* The manifest of one that has a digest, byte for byte. */
-static enum status read_manifest(struct store *s, const struct store_model *m, struct buf *text,
-                                 struct err *err)
+enum status store_manifest_text(struct store *s, const struct store_model *m, struct buf *text,
+                                struct err *err)
 {
     struct model_name name = m->name;
     struct buf path;
@@ -528,7 +529,7 @@ enum status store_copy(struct store *s, struct str from, struct str to, struct e
     buf_init(&text, MANIFEST_BYTES);
     st = store_hold_take(s, &hold, err);
     if (st == OK) {
-        st = read_manifest(s, m, &text, err);
+        st = store_manifest_text(s, m, &text, err);
         if (st == OK)
             st = store_own_blobs(s, m, err);
         if (st == OK)

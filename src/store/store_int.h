@@ -2,6 +2,7 @@
 #pragma once
 #include "base/arena.h"
 #include "store/store.h"
+#include <stdatomic.h>
 #include <sys/types.h>
 
 enum {
@@ -46,6 +47,11 @@ NODISCARD enum status sync_folder_of(const char *path, struct err *err);
 /* "sha256:..." of bytes; 72 bytes of room. */
 NODISCARD enum status digest_of(const void *p, size_t n, char *out, struct err *err);
 
+/* The same of an open file, from its beginning, and its size. path: for messages; cancel may be
+ * NULL. */
+NODISCARD enum status digest_of_fd(int fd, const char *path, const atomic_int *cancel, char *digest,
+                                   uint64_t *size, struct err *err);
+
 /* Takes the manifest apart: layers and config's digest, all into the arena; nothing is looked up on
  * disk. Texts point into the arena. what: for messages. */
 struct manifest {
@@ -63,6 +69,9 @@ const char *layer_media_type(enum layer_kind kind);
 /* Reads the manifest at path and what it names. root: where its blobs are. */
 NODISCARD enum status store_load(struct store_model **out, const char *root,
                                  const struct model_name *name, const char *path, struct err *err);
+/* The manifest of one that has a digest, byte for byte. */
+NODISCARD enum status store_manifest_text(struct store *s, const struct store_model *m,
+                                          struct buf *text, struct err *err);
 /* A GGUF file that has no manifest. */
 NODISCARD enum status store_load_file(struct store_model **out, const struct model_name *name,
                                       const char *path, struct err *err);
@@ -87,6 +96,9 @@ NODISCARD enum status part_path_in(struct store *s, const char *folder, struct b
 /* A whole file at such a path becomes a blob; it is gone from there in any case. */
 NODISCARD enum status blob_adopt(struct store *s, const char *part, char *digest, uint64_t *size,
                                  bool *made, struct err *err);
+/* A whole, synced part gets its digest's name, unless that is there (then *made is false). */
+NODISCARD enum status blob_place(struct store *s, const char *part, const char *digest,
+                                 uint64_t size, bool *made, struct err *err);
 /* A file, or bytes, as a blob; *made: it was not there. digest: 72 bytes. */
 NODISCARD enum status blob_import(struct store *s, const char *path, char *digest, uint64_t *size,
                                   bool *made, struct err *err);
