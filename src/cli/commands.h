@@ -30,5 +30,7 @@ enum status cmd_batch(const struct options *o, struct err *err);
 enum status cmd_doctor(const struct options *o, struct err *err);
 enum status cmd_completion(const struct options *o, struct err *err);
 enum status cmd_docs(const struct options *o, struct err *err);
+enum status cmd_pull(const struct options *o, struct err *err);
+enum status cmd_push(const struct options *o, struct err *err);
 enum status cmd_help(const struct options *o, struct err *err);
 enum status cmd_version(const struct options *o, struct err *err);

@@ -25,6 +25,12 @@ static bool like_path(const char *name)
            str_ends(n, STR("/")) || str_ends(n, STR(".safetensors"));
 }
 
+bool model_is_name(const char *name)
+{
+    struct model_name ignored;
+    return !like_path(name) && name_parse(&ignored, str_from(name), NULL) == OK;
+}
+
 enum status model_find(const char *name, char **path, struct store_model **entry, struct err *err)
 {
     struct store *store;

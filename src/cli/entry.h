@@ -12,6 +12,9 @@ NODISCARD enum status open_store(struct store **out, struct err *err);
 NODISCARD enum status model_find(const char *name, char **path, struct store_model **entry,
                                  struct err *err);
 
+/* Whether it can be the name of a model: it is written as one, and not as a path. */
+bool model_is_name(const char *name);
+
 /* The entry's parameters where the options are silent. Texts are the arena's; list gets memory of
  * its own. Parameters that no option stands for are passed over. */
 NODISCARD enum status entry_options(struct options *o, const struct store_model *m,

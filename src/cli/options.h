@@ -35,6 +35,8 @@ struct options {
     /* input and output */
     const char *tokens, *prompt, *prefix, *suffix, *out, *messages, *tools, *file, *context, *now;
     const char *pair, *pooling, *type, *imatrix;
+    /* pull, push, run */
+    bool insecure;
     /* show */
     bool show_license, show_modelfile, show_parameters, show_template, show_system;
     /* perplexity and imatrix */
@@ -79,6 +81,8 @@ enum command_id {
     CMD_SHOW,
     CMD_CP,
     CMD_RM,
+    CMD_PULL,
+    CMD_PUSH,
     CMD_GENERATE,
     CMD_LOGITS,
     CMD_TOKENIZE,

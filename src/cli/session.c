@@ -2,6 +2,7 @@
 #ifndef HEARTH_ENGINE_ONLY
 #include "base/json.h"
 #include "cli/entry.h"
+#include "cli/transfer_bar.h"
 #include "store/store.h"
 #endif
 #include "base/clock.h"
@@ -58,11 +59,29 @@ static enum status take_messages(struct session *s, const struct store_model *e,
     return st;
 }
 
+/* As with Ollama, a name that no model has here is pulled first. */
+static enum status pull_missing(const struct options *o, const char *name, struct err *err)
+{
+    struct store *store;
+    enum status st = open_store(&store, err);
+    if (st != OK)
+        return st;
+    fprintf(stderr, "model '%s' is not on this machine\n", name);
+    st = pull_with_bar(store, name, o->insecure, o->threads > 0 ? (int)o->threads : 0, err);
+    store_close(store);
+    return st;
+}
+
 static enum status open_with_entry(struct session *s, const char *name, struct err *err)
 {
     char *path;
     struct store_model *entry;
     enum status st = model_find(name, &path, &entry, err);
+    if (st == ENOTFOUND && model_is_name(name) && !transfer_offline()) {
+        st = pull_missing(&s->o, name, err);
+        if (st == OK)
+            st = model_find(name, &path, &entry, err);
+    }
     if (st == OK && entry)
         st = take_entry(s, entry, err);
     free(path);
