@@ -7,6 +7,8 @@ data=$source_dir/tests/data
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 export HEARTH_HOME=$tmp/home OLLAMA_MODELS=$tmp/no-ollama TERM=xterm LC_ALL=C.UTF-8
+# nothing is fetched unless a test means it
+export HEARTH_OFFLINE=1
 unset HEARTH_MODELS HEARTH_THREADS HEARTH_CTX HEARTH_CPU_DISABLE HEARTH_MEMORY
 failed=0
 

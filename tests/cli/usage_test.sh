@@ -3,7 +3,7 @@
 set -u
 . "$(dirname "$0")/support.bash"
 
-commands="run create list show cp rm generate logits tokenize detokenize template classify embed inspect quantize imatrix
+commands="run create list show cp rm pull push generate logits tokenize detokenize template classify embed inspect quantize imatrix
     perplexity synth bench serve ps stop key
     doctor completion docs help version"
 
