@@ -348,6 +348,59 @@ rc 3 "$hearth" push hf.co/a/b
 rc 1 "$hearth" push absent
 rc 2 "$hearth" push hearth-nano
 
+# ---- over HTTP ----
+forget
+"$hearth" serve --port 0 >/dev/null 2>"$tmp/serve.log" &
+serve=$!
+pids="$pids $serve"
+for _ in $(seq 600); do
+    api=$(sed -n 's/^hearth: listening on //p' "$tmp/serve.log")
+    [ -n "$api" ] && break
+    sleep 0.05
+done
+lines=$(curl -sS -m 60 "$api/api/pull" -d "{\"model\":\"$reg/nano:v1\"}")
+has "$lines" '^\{"status":"pulling manifest"\}$'
+has "$lines" "^\{\"status\":\"pulling ${hex:0:12}\",\"digest\":\"sha256:$hex\",\"total\":$size,\"completed\":$size\}$"
+has "$lines" '^\{"status":"verifying sha256 digest"\}$'
+has "$lines" '^\{"status":"writing manifest"\}$'
+same "$(tail -1 <<<"$lines")" '{"status":"success"}'
+same "$(grep -c success <<<"$lines")" 1
+same "$(curl -sS -m 60 "$api/api/pull" -d "{\"name\":\"$reg/nano:v1\",\"stream\":false}")" \
+    '{"status":"success"}'
+lines=$(curl -sS -m 60 "$api/api/push" -d "{\"model\":\"$reg/nano:v1\"}")
+has "$lines" '^\{"status":"retrieving manifest"\}$'
+has "$lines" '^\{"status":"pushing manifest"\}$'
+same "$(tail -1 <<<"$lines")" '{"status":"success"}'
+# after the first line an error is a line; before, a status
+lines=$(curl -sS -m 60 "$api/api/pull" -d "{\"model\":\"$reg/absent\"}")
+has "$(tail -1 <<<"$lines")" '^\{"error":".*not found'
+same "$(curl -sS -m 60 -o /dev/null -w '%{http_code}' "$api/api/pull" \
+    -d "{\"model\":\"$reg/absent\",\"stream\":false}")" 404
+same "$(curl -sS -m 60 -o /dev/null -w '%{http_code}' "$api/api/pull" -d '{"model":"a/../b"}')" 400
+# a client that leaves stops it; the next one goes on
+curl -sS -m 60 "$api/api/pull" -d '{"model":"hf.co/anybody/slow"}' >/dev/null 2>&1 &
+client=$!
+for _ in $(seq 400); do
+    [ -e "$partial.parts" ] && [ "$(notes)" -gt 3000000 ] && break
+    sleep 0.01
+done
+kill $client
+wait $client 2>/dev/null
+for _ in $(seq 100); do # the lock tells that nobody writes any more
+    flock -n "$partial" true && break
+    sleep 0.05
+done
+had=$(notes)
+[ "$had" -lt "$size" ] || fail "http: the pull did not stop"
+sleep 0.3
+: >"$srv/log"
+lines=$(curl -sS -m 60 "$api/api/pull" -d '{"model":"hf.co/anybody/slow"}')
+same "$(tail -1 <<<"$lines")" '{"status":"success"}'
+asked=$(awk '/signature=1/ {split($4, r, "-"); s += r[2] - r[1] + 1} END {print s}' "$srv/log")
+same "$asked" "$((size - had))"
+kill "$serve"
+wait "$serve" || fail "serve: $(cat "$tmp/serve.log")"
+
 # ---- run pulls what is missing ----
 forget
 rc 0 "$hearth" run "$reg/nano:v1" --max-tokens 3 hello
