@@ -345,6 +345,19 @@ static bool have(struct store *s, const struct fetch *f)
     return yes;
 }
 
+/* Ours, or made ours where Ollama's store has it. */
+static bool have_or_lend(struct store *s, const struct fetch *f)
+{
+    struct err ignored;
+    char *path;
+    uint64_t size;
+    if (have(s, f))
+        return true;
+    bool lent = store_blob_find(s, f->digest, &path, &size, NULL) == OK && size == f->size;
+    free(path);
+    return lent && store_own_blob(s, f->digest, &ignored) == OK && have(s, f);
+}
+
 static enum status fetch_empty(struct store *s, const struct fetch *f, struct err *err)
 {
     struct blob_writer *w;
@@ -361,7 +374,7 @@ enum status fetch_blob(struct store *s, const struct fetch *f, struct err *err)
         st =
             err_set(err, EFORMAT, "digest '%s', expected sha256: and 64 digits", show(f->digest).s);
     while (st == OK) {
-        if (have(s, f)) {
+        if (have_or_lend(s, f)) {
             fetch_tell(f->progress, "pulling", f->digest, f->size, f->size);
             break;
         }

@@ -145,15 +145,6 @@ static enum status get_blob(struct transfer *t, struct registry *r, struct str d
                       .ctx = r,
                       .cancel = t->o->cancel,
                       .progress = &t->o->progress};
-    struct err ignored;
-    char *lent;
-    uint64_t there;
-    bool known = store_blob_find(t->s, digest, &lent, &there, NULL) == OK && there == size;
-    free(lent);
-    if (known && store_own_blob(t->s, digest, &ignored) == OK) {
-        fetch_tell(&t->o->progress, "pulling", digest, size, size);
-        return OK;
-    }
     buf_init(&url, URL_BYTES);
     enum status s = registry_url(r, &url, err, "blobs/%s", digest.p);
     f.url = url.p;

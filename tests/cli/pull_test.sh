@@ -161,6 +161,13 @@ partial=$own/blobs/pull-$hex
 notes() { # bytes that the notes of a partial say are there
     od -An -v -tu8 -j32 "$partial.parts" | awk '{for (i = 1; i <= NF; i++) s += $i} END {print s + 0}'
 }
+# till_some: waits until a pull has brought some of it
+till_some() {
+    for _ in $(seq 1000); do
+        [ -e "$partial.parts" ] && [ "$(notes)" -gt 3000000 ] && break
+        sleep 0.01
+    done
+}
 repo slow
 forget
 kills=${HEARTH_KILLS:-20} done_pulls=0 resumed=0
@@ -186,10 +193,7 @@ echo "killed $kills pulls: $resumed left partials, $done_pulls were done"
 rm -rf "$own"
 "$hearth" pull hf.co/anybody/slow >/dev/null 2>&1 &
 pid=$!
-for _ in $(seq 400); do
-    [ -e "$partial.parts" ] && [ "$(notes)" -gt 3000000 ] && break
-    sleep 0.01
-done
+till_some
 kill -9 $pid
 wait $pid 2>/dev/null
 had=$(notes)
@@ -203,10 +207,7 @@ same "$asked" "$((size - had))"
 rm -rf "$own"
 "$hearth" pull hf.co/anybody/slow >/dev/null 2>&1 &
 pid=$!
-for _ in $(seq 400); do
-    [ -e "$partial.parts" ] && [ "$(notes)" -gt 3000000 ] && break
-    sleep 0.01
-done
+till_some
 kill -9 $pid
 wait $pid 2>/dev/null
 printf 'XXXX' | dd of="$partial" conv=notrunc status=none
@@ -232,7 +233,7 @@ same "$sent" "$size"
 forget
 "$hearth" pull hf.co/anybody/slow >/dev/null 2>"$tmp/err" &
 a=$!
-sleep 0.2
+till_some
 kill -INT $a
 wait $a && fail "interrupt: pulled"
 has "$(cat "$tmp/err")" 'stopped'
@@ -280,6 +281,13 @@ rc 0 "$hearth" rm "$reg/nano:v2"
 pulled "$reg/nano:v1"
 has "$err" '^removing unused layers$'
 [ ! -e "$own/blobs/sha256-$config" ] || fail "pull: the old config is left"
+# what Ollama's store has is not fetched
+mv "$own" "$tmp/ollama"
+: >"$srv/log"
+OLLAMA_MODELS=$tmp/ollama rc 0 "$hearth" pull "$reg/nano:v1"
+whole lent
+grep -q 'blobs/sha256' "$srv/log" && fail "lent: $(cat "$srv/log")"
+rm -rf "$tmp/ollama"
 # tokens: asked for, used up in the middle, of others than the CDN; passwords and keys
 for mood in private private-cdn; do
     mkdir -p "$srv/reg/$mood"
@@ -380,10 +388,7 @@ same "$(curl -sS -m 60 -o /dev/null -w '%{http_code}' "$api/api/pull" -d '{"mode
 # a client that leaves stops it; the next one goes on
 curl -sS -m 60 "$api/api/pull" -d '{"model":"hf.co/anybody/slow"}' >/dev/null 2>&1 &
 client=$!
-for _ in $(seq 400); do
-    [ -e "$partial.parts" ] && [ "$(notes)" -gt 3000000 ] && break
-    sleep 0.01
-done
+till_some
 kill $client
 wait $client 2>/dev/null
 for _ in $(seq 100); do # the lock tells that nobody writes any more
