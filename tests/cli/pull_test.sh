@@ -386,6 +386,7 @@ same "$(curl -sS -m 60 -o /dev/null -w '%{http_code}' "$api/api/pull" \
     -d "{\"model\":\"$reg/absent\",\"stream\":false}")" 404
 same "$(curl -sS -m 60 -o /dev/null -w '%{http_code}' "$api/api/pull" -d '{"model":"a/../b"}')" 400
 # a client that leaves stops it; the next one goes on
+rm -rf "$own"
 curl -sS -m 60 "$api/api/pull" -d '{"model":"hf.co/anybody/slow"}' >/dev/null 2>&1 &
 client=$!
 till_some
