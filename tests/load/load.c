@@ -487,9 +487,9 @@ int main(int argc, char **argv)
     }
     port = (int)strtol(argv[optind], NULL, 10);
     model = argv[optind + 1];
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     make_room(&z);
     ep = epoll_create1(EPOLL_CLOEXEC);
     int rc = ep < 0 ? 1 : everything(&z);
-    fflush(stdout);
     return rc;
 }
