@@ -6,8 +6,8 @@
  * the server may be ahead of them and who read nothing, and STREAMS streams of chat completions at
  * the same time. Each stream's text must be the answer of its request to the byte, so no event may
  * be lost, doubled or go to another stream; all must end while the slow ones still wait; the slow
- * ones' answers must be right in the end too, and the idle connections still be good. PID: the
- * server, whose memory is told and must stay below MEGABYTES (0: no ceiling).
+ * ones' answers must be right in the end too. Meanwhile the idle connections are asked again. PID:
+ * the server, whose memory is told and must stay below MEGABYTES (0: no ceiling).
  *
  * One thread, one epoll. Exit code 0: all held. */
 #include "base/buf.h"
@@ -247,7 +247,12 @@ static void client_ready(struct client *c, unsigned events)
 static bool run(struct client *v, size_t n)
 {
     struct epoll_event ev[256];
-    for (size_t left = n; left > 0;) {
+    for (;;) {
+        size_t left = 0;
+        for (size_t i = 0; i < n; i++)
+            left += !v[i].done;
+        if (left == 0)
+            return true;
         int k = epoll_wait(ep, ev, 256, PATIENCE_MS);
         if (k <= 0)
             return false;
@@ -261,11 +266,7 @@ static bool run(struct client *v, size_t n)
                     client_close(c);
             }
         }
-        left = 0;
-        for (size_t i = 0; i < n; i++)
-            left += !v[i].done;
     }
-    return true;
 }
 
 /* ---- what is asked ---- */
@@ -406,6 +407,7 @@ static int everything(const struct sizes *z)
         completion(&v[i], (int)(i % KINDS), (int)z->tokens, true, false);
         client_start(&v[i], 0);
     }
+    bad += ask_idle(idle, n_idle);
     if (!run(v, n))
         fprintf(stderr, "load: nothing came for %d s\n", PATIENCE_MS / 1000);
     double seconds = clock_since(start);
@@ -425,7 +427,6 @@ static int everything(const struct sizes *z)
     }
     run(slow, n_slow);
     bad += judge("slow stream", slow, n_slow, &big, 1);
-    bad += ask_idle(idle, n_idle);
     double most = memory_mb((int)z->pid, "VmHWM");
     printf("load: %d wrong, the server had at most %.0f MB\n", bad + early, most);
     if (z->megabytes && most > (double)z->megabytes) {

@@ -5,7 +5,7 @@ set -u
 hearth=$1
 load=$2
 case ${3:-small} in
-small) sizes=(-s 200 -i 1000 -w 4 -t 16 -m 1500) ;;
+small) sizes=(-s 200 -i 1000 -w 2 -t 12 -m 1500) ;;
 sanitized) sizes=(-s 60 -i 300 -w 2 -t 8 -m 0) ;; # a sanitizer's own memory is not to be bounded
 full) sizes=(-s 1000 -i 10000 -w 16 -t 32 -m 2500) ;;
 *) echo "load_test.sh: size '$3', expected small, sanitized or full" && exit 2 ;;
