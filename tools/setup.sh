@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v dpkg-query >/dev/null || { echo "setup: not a Debian system; install these yourself:"; grep -v '^#' tools/packages.txt; exit 0; }
 missing=()
-while read -r package; do
+while read -r package command; do
+    [ -n "$command" ] && command -v "$command" >/dev/null && continue
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done < <(grep -v '^#' tools/packages.txt)
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -58,7 +58,7 @@ static bool check_origin(struct reply *r, struct str host)
         return refuse(r, 403, EUSAGE,
                       "this Origin may not call the server; 'hearth serve --origins' allows more");
     reply_header(r, "Access-Control-Allow-Origin", origin);
-    reply_header(r, "Access-Control-Expose-Headers", STR("X-Request-Id, Retry-After"));
+    reply_header(r, "Access-Control-Expose-Headers", STR("X-Request-Id, Request-Id, Retry-After"));
     reply_header(r, "Vary", STR("Origin"));
     return true;
 }
@@ -86,6 +86,13 @@ static bool answer_options(struct reply *r, bool known)
     return false;
 }
 
+/* A path that OpenAI's and Anthropic's APIs share speaks to Anthropic's clients as they expect; all
+ * of them send the header. */
+static enum dialect dialect_of_client(enum dialect d, const struct headers *h)
+{
+    return d == DIALECT_OPENAI && headers_get(h, "anthropic-version").p ? DIALECT_ANTHROPIC : d;
+}
+
 static bool check_route(struct reply *r)
 {
     const struct server_options *o = &r->server->o;
@@ -104,7 +111,7 @@ static bool check_route(struct reply *r)
         return refuse(r, 405, EUSAGE, "the method is not one that this path knows (see Allow)");
     }
     r->route = m.route;
-    r->dialect = m.route->dialect;
+    r->dialect = dialect_of_client(m.route->dialect, &r->headers);
     r->n_params = m.n_params;
     memcpy(r->params, m.params, sizeof r->params);
     return true;
@@ -159,7 +166,7 @@ bool check_request(struct reply *r, struct str version)
         target = uri_decode(r->q.path, false, &scratch) && !scratch.failed;
         buf_release(&scratch);
     }
-    r->dialect = dialect_of_path(r->q.path);
+    r->dialect = dialect_of_client(dialect_of_path(r->q.path), &r->headers);
     if (guard_framing(&r->headers, version, &r->length, &err) != OK) {
         r->close = true;
         reply_error(r, 400, &err);

@@ -229,6 +229,8 @@ static enum MHD_Result send_answer(struct reply *r, struct MHD_Connection *c)
         MHD_add_response_header(answer, "Content-Type", r->type);
     if (r->q.id.p)
         add_header(answer, "X-Request-Id", r->q.id);
+    if (r->q.id.p && r->dialect == DIALECT_ANTHROPIC)
+        add_header(answer, "Request-Id", r->q.id); /* where Anthropic's clients look for it */
     MHD_add_response_header(answer, "X-Content-Type-Options", "nosniff");
     for (int i = 0; i < r->n_extra; i++)
         add_header(answer, r->extra[i].name.p, r->extra[i].value);

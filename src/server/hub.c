@@ -35,7 +35,8 @@ struct loaded_model {
     bool pinned;
     int64_t users, last_used, expires; /* clock_ns; FOREVER */
     uint64_t weight_bytes, kv_bytes;
-    int64_t n_ctx; /* of the KV cache */
+    int64_t n_ctx;       /* of the KV cache */
+    int64_t request_ctx; /* of the last request */
 };
 
 struct hub {
@@ -291,6 +292,7 @@ static void fill_lease(struct hub *h, struct loaded_model *l, int64_t n_ctx, str
     out->n_ctx = n_ctx > 0 ? n_ctx : default_ctx(h, l->model);
     if (l->provider && out->n_ctx > trained)
         out->n_ctx = trained;
+    l->request_ctx = out->n_ctx;
 }
 
 /* Waits for, or loads, the model of *entry. Called with the lock held; users is counted up. */
@@ -604,7 +606,7 @@ static void describe(struct loaded_model *l, struct hub_model *out, struct buf *
         .digest = l->entry->digest,
         .weight_bytes = l->weight_bytes,
         .kv_bytes = l->kv_bytes,
-        .n_ctx = l->n_ctx,
+        .n_ctx = l->request_ctx,
         .users = l->users,
         .expires_unix_ns = l->expires == FOREVER ? -1 : wall + (l->expires - clock_ns()),
     };

@@ -67,7 +67,7 @@ NODISCARD enum status hub_pin(struct hub *h, struct str name, bool pin, struct e
 struct hub_model {
     struct str name, digest;
     uint64_t weight_bytes, kv_bytes;
-    int64_t n_ctx, users;    /* n_ctx: room of the KV cache, in tokens */
+    int64_t n_ctx, users;    /* n_ctx: of the last request, in tokens */
     int64_t expires_unix_ns; /* -1: never */
     struct sched_stats stats;
 };

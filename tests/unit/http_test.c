@@ -248,13 +248,24 @@ static void errors_speak_the_dialect(void **state)
     expect_call(port, "GET", "/v1/messages/fail", "X-Request-Id: r1\r\n", NULL, 404,
                 "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\",\"message\":\"model "
                 "'x' not found\"},\"request_id\":\"r1\"}");
+    /* a path that two dialects share, asked by Anthropic's client */
+    expect_call(port, "GET", "/v1/fail", "anthropic-version: 2023-06-01\r\n", NULL, 404,
+                "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\"");
+    expect_call(port, "GET", "/v1/unknown", "anthropic-version: 2023-06-01\r\n", NULL, 404,
+                "\"not_found_error\"");
     expect_call(port, "GET", "/api/unknown", NULL, NULL, 404, "{\"error\":\"");
     expect_call(port, "GET", "/v1/unknown", NULL, NULL, 404, "{\"error\":{\"message\":");
     expect_call(port, "GET", "/v1/messages/unknown", NULL, NULL, 404, "\"not_found_error\"");
     expect_call(port, "PUT", "/echo/x", NULL, "b", 405, "Allow: POST, DELETE, OPTIONS\r\n");
     expect_call(port, "POST", "/v1/fail", NULL, "b", 405, "Allow: GET, HEAD, OPTIONS\r\n");
     expect_call(port, "GET", "/nothing", NULL, NULL, 500, "no answer");
-    struct answer a = call(port, "GET", "/break", NULL, NULL);
+    struct answer a = call(port, "GET", "/v1/messages/fail", "X-Request-Id: r1\r\n", NULL);
+    assert_string_equal(find_header(&a, "Request-Id"), "r1"); /* where that client looks for it */
+    answer_release(&a);
+    a = call(port, "GET", "/v1/fail", NULL, NULL);
+    assert_null(find_header(&a, "Request-Id"));
+    answer_release(&a);
+    a = call(port, "GET", "/break", NULL, NULL);
     assert_int_equal(a.status, 200);
     assert_true(a.broken); /* the client must notice that something is missing */
     answer_release(&a);
