@@ -329,7 +329,7 @@ static void test_requests(void **state)
     assert_ok(prompt_render_request(p, &r, &out, &err));
     assert_true(str_starts(buf_str(&out), STR("[sub]low")));
     r.choice_name = STR("mul");
-    assert_int_equal(prompt_render_request(p, &r, &out, &err), ENOTFOUND);
+    assert_int_equal(prompt_render_request(p, &r, &out, &err), EUSAGE);
     r.choice = CHOICE_NONE;
     r.effort = STR("");
     buf_clear(&out);
