@@ -155,7 +155,7 @@ static enum status read_logprobs(struct ask *a, struct err *err)
 static enum status read_request(struct ask *a, struct stream *st, struct err *err)
 {
     struct str model;
-    int64_t n, keep, n_ctx;
+    int64_t n = 1, keep, n_ctx;
     enum status s = json_get_str(a->body, "model", &model, err);
     if (s == OK)
         s = json_get_bool(a->body, "stream", &st->stream, false, err);

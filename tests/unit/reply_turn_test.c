@@ -239,8 +239,8 @@ static void test_thinking(void **state)
     static const char *const templates[] = {
         "<|im_start|>user\n{{ messages[0].content }}<|im_end|>\n<|im_start|>assistant\n",
         "<|im_start|>user\n{{ messages[0].content }}<|im_end|>\n<|im_start|>assistant\n<think>\n",
-        "<think></think><|im_start|>user\n{{ messages[0].content }}<|im_end|>\n<|im_start|>"
-        "assistant\n",
+        ("<think></think><|im_start|>user\n{{ messages[0].content }}<|im_end|>\n"
+         "<|im_start|>assistant\n"),
     };
     assert_ok(ask(f, str_from(templates[0]), &r, &plain, &err));
     assert_ok(ask(f, str_from(templates[1]), &r, &open, &err));
