@@ -63,7 +63,7 @@ ask 501 POST /v1/responses "{$m,\"input\":\"x\",\"conversation\":\"c\"}"
 ask 200 POST /v1/responses "{$m,\"input\":\"Hello\",\"background\":true}"
 same "$(field status)" in_progress
 later=$(field id)
-for _ in $(seq 200); do
+for _ in $(seq 1000); do
     ask 200 GET "/v1/responses/$later"
     [ "$(field status)" = in_progress ] || break
     sleep 0.05
@@ -123,7 +123,7 @@ wait $server 2>/dev/null
 start
 ask 200 GET "/v1/responses/$lost"
 same "$(field status)" failed
-for _ in $(seq 600); do
+for _ in $(seq 3000); do
     ask 200 GET "/v1/batches/$batch"
     [ "$(field status)" = completed ] && break
     sleep 0.1
