@@ -1,6 +1,8 @@
 /* Sources: proc(5); the kernel's admin-guide, cgroup-v2 (memory.max, memory.current, memory.stat)
  * and cgroup-v1/memory. What cannot be read sets no limit. */
 #include "base/machine.h"
+#include <ctype.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,4 +138,34 @@ uint64_t machine_memory_limit(const char *root)
 {
     uint64_t limit = group_limits(root).limit;
     return limit == UINT64_MAX ? 0 : limit;
+}
+
+bool machine_size_from(const char *text, uint64_t *bytes)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    if (!isdigit((unsigned char)text[0]) && text[0] != '.')
+        return false; /* strtod would take signs, spaces, "inf" and "nan" */
+    double v = strtod(text, &end);
+    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    if (unit)
+        v *= pow(1024, (double)(unit - units + 1));
+    if (end == text || (*end && (!unit || end[1])) || !(v >= 0 && v < 9.2e18))
+        return false;
+    *bytes = (uint64_t)v;
+    return true;
+}
+
+enum status memory_to_use(uint64_t *out, struct err *err)
+{
+    uint64_t have = machine_memory_available(""), bytes;
+    const char *said = getenv("HEARTH_MEMORY");
+    *out = have ? have : UINT64_MAX;
+    if (!said || !*said)
+        return OK;
+    if (!machine_size_from(said, &bytes))
+        return err_set(err, EUSAGE, "HEARTH_MEMORY: '%.40s', expected a size such as 500M or 6G",
+                       said);
+    *out = bytes < *out ? bytes : *out;
+    return OK;
 }

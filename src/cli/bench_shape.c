@@ -2,7 +2,7 @@
  * with the process, so nothing is left behind and the disk is not touched. */
 #include "base/mem.h"
 #include "cli/bench.h"
-#include "cli/fit.h"
+#include "base/machine.h"
 #include "engine/synth.h"
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * server. */
 #include "cli/commands.h"
 #include "cli/entry.h"
-#include "cli/fit.h"
+#include "base/machine.h"
 #include "cli/interrupt.h"
 #include "cli/load.h"
 #include "cli/progress.h"

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/entry.h"
-#include "cli/fit.h"
+#include "base/machine.h"
 #include "cli/load.h"
 #include "server/app.h"
 #include "server/archive.h"

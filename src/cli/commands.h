@@ -27,6 +27,7 @@ enum status cmd_key(const struct options *o, struct err *err);
 enum status cmd_ps(const struct options *o, struct err *err);
 enum status cmd_stop(const struct options *o, struct err *err);
 enum status cmd_batch(const struct options *o, struct err *err);
+enum status cmd_fit(const struct options *o, struct err *err);
 enum status cmd_doctor(const struct options *o, struct err *err);
 enum status cmd_completion(const struct options *o, struct err *err);
 enum status cmd_docs(const struct options *o, struct err *err);

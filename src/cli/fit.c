@@ -7,35 +7,12 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mem.h"
-#include <ctype.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-
-enum status memory_to_use(uint64_t *out, struct err *err)
-{
-    static const char units[] = "KMGT";
-    uint64_t have = machine_memory_available("");
-    const char *said = getenv("HEARTH_MEMORY");
-    *out = have ? have : UINT64_MAX;
-    if (!said || !*said)
-        return OK;
-    char *end;
-    double bytes = strtod(said, &end);
-    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
-    if (unit)
-        bytes *= pow(1024, (double)(unit - units + 1));
-    if (end == said || (*end && (!unit || end[1])) || !(bytes >= 0))
-        return err_set(err, EUSAGE, "HEARTH_MEMORY: '%.40s', expected a size such as 500M or 6G",
-                       said);
-    if (bytes < (double)*out)
-        *out = (uint64_t)bytes;
-    return OK;
-}
 
 /* Reads spread over the file past the page cache, for 0.2 s at most; 0 where that is refused. */
 static double disk_gb_s(const char *path)

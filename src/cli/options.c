@@ -17,7 +17,7 @@
 #define TEXTS      (BIT(PERPLEXITY) | BIT(IMATRIX)) /* run a text through the model, in windows */
 #define JSON_OUT                                                                                   \
     (BIT(GENERATE) | BIT(CLASSIFY) | BIT(EMBED) | BIT(INSPECT) | BIT(BENCH) | BIT(DOCTOR) |        \
-     BIT(PERPLEXITY) | BIT(LIST))
+     BIT(PERPLEXITY) | BIT(LIST) | BIT(FIT))
 #define EVERY (BIT(COUNT) - 1)
 
 #define AT(field) offsetof(struct options, field)

@@ -54,6 +54,8 @@ struct options {
     /* batch */
     const char *model;
     bool unordered;
+    /* fit */
+    const char *tier, *ram, *bandwidth, *gpu, *gpu_bandwidth, *fit_ctx, *speed;
     bool help;
     /* what is left */
     char **args;
@@ -101,6 +103,7 @@ enum command_id {
     CMD_STOP,
     CMD_KEY,
     CMD_BATCH,
+    CMD_FIT,
     CMD_DOCTOR,
     CMD_COMPLETION,
     CMD_DOCS,

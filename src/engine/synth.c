@@ -9,209 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Sizes as published with each model (its config.json). */
-const struct synth_shape synth_shapes[] = {
-    {.name = "tinyllama-1.1b",
-     .arch = "llama",
-     .layers = 22,
-     .embd = 2048,
-     .ff = 5632,
-     .heads = 32,
-     .kv_heads = 4,
-     .head_dim = 64,
-     .vocab = 32000,
-     .ctx = 2048,
-     .rope_base = 1e4f,
-     .eps = 1e-5f,
-     .tokens = SYNTH_SPM},
-    {.name = "llama3.2-1b",
-     .arch = "llama",
-     .layers = 16,
-     .embd = 2048,
-     .ff = 8192,
-     .heads = 32,
-     .kv_heads = 8,
-     .head_dim = 64,
-     .vocab = 128256,
-     .ctx = 131072,
-     .rope_base = 5e5f,
-     .eps = 1e-5f,
-     .tokens = SYNTH_LLAMA3,
-     .flags = SYNTH_TIED,
-     .rope_factor = 32},
-    {.name = "llama3.2-3b",
-     .arch = "llama",
-     .layers = 28,
-     .embd = 3072,
-     .ff = 8192,
-     .heads = 24,
-     .kv_heads = 8,
-     .head_dim = 128,
-     .vocab = 128256,
-     .ctx = 131072,
-     .rope_base = 5e5f,
-     .eps = 1e-5f,
-     .tokens = SYNTH_LLAMA3,
-     .flags = SYNTH_TIED,
-     .rope_factor = 32},
-    {.name = "llama3.1-8b",
-     .arch = "llama",
-     .layers = 32,
-     .embd = 4096,
-     .ff = 14336,
-     .heads = 32,
-     .kv_heads = 8,
-     .head_dim = 128,
-     .vocab = 128256,
-     .ctx = 131072,
-     .rope_base = 5e5f,
-     .eps = 1e-5f,
-     .tokens = SYNTH_LLAMA3,
-     .rope_factor = 8},
-    {.name = "mistral-7b",
-     .arch = "llama",
-     .layers = 32,
-     .embd = 4096,
-     .ff = 14336,
-     .heads = 32,
-     .kv_heads = 8,
-     .head_dim = 128,
-     .vocab = 32768,
-     .ctx = 32768,
-     .rope_base = 1e6f,
-     .eps = 1e-5f,
-     .tokens = SYNTH_SPM},
-    {.name = "codellama-7b",
-     .arch = "llama",
-     .layers = 32,
-     .embd = 4096,
-     .ff = 11008,
-     .heads = 32,
-     .kv_heads = 32,
-     .head_dim = 128,
-     .vocab = 32016,
-     .ctx = 16384,
-     .rope_base = 1e6f,
-     .eps = 1e-5f,
-     .tokens = SYNTH_SPM},
-    {.name = "mixtral-8x7b",
-     .arch = "llama",
-     .layers = 32,
-     .embd = 4096,
-     .ff = 14336,
-     .heads = 32,
-     .kv_heads = 8,
-     .head_dim = 128,
-     .vocab = 32000,
-     .ctx = 32768,
-     .rope_base = 1e6f,
-     .eps = 1e-5f,
-     .tokens = SYNTH_SPM,
-     .experts = 8,
-     .used = 2},
-    {.name = "qwen2-7b",
-     .arch = "qwen2",
-     .layers = 28,
-     .embd = 3584,
-     .ff = 18944,
-     .heads = 28,
-     .kv_heads = 4,
-     .head_dim = 128,
-     .vocab = 152064,
-     .ctx = 131072,
-     .rope_base = 1e6f,
-     .eps = 1e-6f,
-     .tokens = SYNTH_QWEN2,
-     .flags = SYNTH_QKV_BIAS},
-    {.name = "qwen2.5-0.5b",
-     .arch = "qwen2",
-     .layers = 24,
-     .embd = 896,
-     .ff = 4864,
-     .heads = 14,
-     .kv_heads = 2,
-     .head_dim = 64,
-     .vocab = 151936,
-     .ctx = 32768,
-     .rope_base = 1e6f,
-     .eps = 1e-6f,
-     .tokens = SYNTH_QWEN2,
-     .flags = SYNTH_QKV_BIAS | SYNTH_TIED},
-    {.name = "qwen3-0.6b",
-     .arch = "qwen3",
-     .layers = 28,
-     .embd = 1024,
-     .ff = 3072,
-     .heads = 16,
-     .kv_heads = 8,
-     .head_dim = 128,
-     .vocab = 151936,
-     .ctx = 40960,
-     .rope_base = 1e6f,
-     .eps = 1e-6f,
-     .tokens = SYNTH_QWEN2,
-     .flags = SYNTH_QK_NORM | SYNTH_TIED},
-    {.name = "qwen3-8b",
-     .arch = "qwen3",
-     .layers = 36,
-     .embd = 4096,
-     .ff = 12288,
-     .heads = 32,
-     .kv_heads = 8,
-     .head_dim = 128,
-     .vocab = 151936,
-     .ctx = 40960,
-     .rope_base = 1e6f,
-     .eps = 1e-6f,
-     .tokens = SYNTH_QWEN2,
-     .flags = SYNTH_QK_NORM},
-    {.name = "phi3-mini",
-     .arch = "phi3",
-     .layers = 32,
-     .embd = 3072,
-     .ff = 8192,
-     .heads = 32,
-     .kv_heads = 32,
-     .head_dim = 96,
-     .vocab = 32064,
-     .ctx = 4096,
-     .rope_base = 1e4f,
-     .eps = 1e-5f,
-     .tokens = SYNTH_SPM,
-     .flags = SYNTH_FUSED,
-     .window = 2047},
-    {.name = "gemma2-2b",
-     .arch = "gemma2",
-     .layers = 26,
-     .embd = 2304,
-     .ff = 9216,
-     .heads = 8,
-     .kv_heads = 4,
-     .head_dim = 256,
-     .vocab = 256000,
-     .ctx = 8192,
-     .rope_base = 1e4f,
-     .eps = 1e-6f,
-     .tokens = SYNTH_GEMMA,
-     .flags = SYNTH_TIED | SYNTH_POST_NORMS,
-     .window = 4096},
-    {.name = "smollm3-3b",
-     .arch = "smollm3",
-     .layers = 36,
-     .embd = 2048,
-     .ff = 11008,
-     .heads = 16,
-     .kv_heads = 4,
-     .head_dim = 128,
-     .vocab = 128256,
-     .ctx = 65536,
-     .rope_base = 5e6f,
-     .eps = 1e-6f,
-     .tokens = SYNTH_SMOLLM3,
-     .flags = SYNTH_TIED},
-    {.name = NULL},
-};
-
 /* ---- the plan: which tensors there are ---- */
 
 enum fill { RANDOM, ONES, ROPE_FREQS };
@@ -255,6 +52,45 @@ static void plan_tensor(struct plan *p, enum fill fill, int64_t ne0, int64_t ne1
         snprintf(t->name, sizeof t->name, "%s", name);
     else
         snprintf(t->name, sizeof t->name, "blk.%d.%s", layer, name);
+}
+
+/* A matrix and its bias. */
+static void plan_linear(struct plan *p, int64_t cols, int64_t rows, const char *name, int l)
+{
+    char full[48];
+    snprintf(full, sizeof full, "%s.weight", name);
+    plan_tensor(p, RANDOM, cols, rows, 0, full, l);
+    snprintf(full, sizeof full, "%s.bias", name);
+    plan_tensor(p, RANDOM, rows, 0, 0, full, l);
+}
+
+static void plan_layer_norm(struct plan *p, const char *name, int l)
+{
+    char full[48];
+    snprintf(full, sizeof full, "%s.weight", name);
+    plan_tensor(p, ONES, p->s->embd, 0, 0, full, l);
+    snprintf(full, sizeof full, "%s.bias", name);
+    plan_tensor(p, RANDOM, p->s->embd, 0, 0, full, l);
+}
+
+/* DistilBERT: no segment embeddings, no head. */
+static void plan_encoder(struct plan *p)
+{
+    const struct synth_shape *s = p->s;
+    int64_t q = (int64_t)s->heads * s->head_dim;
+    plan_tensor(p, RANDOM, s->embd, s->vocab, 0, "token_embd.weight", -1);
+    plan_tensor(p, RANDOM, s->embd, s->ctx, 0, "position_embd.weight", -1);
+    plan_layer_norm(p, "token_embd_norm", -1);
+    for (int l = 0; l < s->layers; l++) {
+        plan_linear(p, s->embd, q, "attn_q", l);
+        plan_linear(p, s->embd, q, "attn_k", l);
+        plan_linear(p, s->embd, q, "attn_v", l);
+        plan_linear(p, q, s->embd, "attn_output", l);
+        plan_layer_norm(p, "attn_output_norm", l);
+        plan_linear(p, s->embd, s->ff, "ffn_up", l);
+        plan_linear(p, s->ff, s->embd, "ffn_down", l);
+        plan_layer_norm(p, "layer_output_norm", l);
+    }
 }
 
 static void plan_attention(struct plan *p, int l)
@@ -308,6 +144,10 @@ static void plan_ffn(struct plan *p, int l)
 static void plan_all(struct plan *p)
 {
     const struct synth_shape *s = p->s;
+    if (s->flags & SYNTH_ENCODER) {
+        plan_encoder(p);
+        return;
+    }
     plan_tensor(p, RANDOM, s->embd, s->vocab, 0, "token_embd.weight", -1);
     if (s->rope_factor > 0)
         plan_tensor(p, ROPE_FREQS, s->head_dim / 2, 0, 0, "rope_freqs.weight", -1);
@@ -363,12 +203,16 @@ static void put_metadata(struct gguf_writer *w, const struct synth_shape *s,
     put_u32(w, s, "feed_forward_length", s->ff);
     put_u32(w, s, "attention.head_count", s->heads);
     put_u32(w, s, "attention.head_count_kv", s->kv_heads);
-    put_u32(w, s, "attention.key_length", s->head_dim);
-    put_u32(w, s, "attention.value_length", s->head_dim);
-    put_u32(w, s, "rope.dimension_count", s->head_dim);
-    put_f32(w, s, "rope.freq_base", s->rope_base);
-    put_f32(w, s, "attention.layer_norm_rms_epsilon", s->eps);
     put_u32(w, s, "vocab_size", s->vocab);
+    if (s->flags & SYNTH_ENCODER) {
+        put_f32(w, s, "attention.layer_norm_epsilon", s->eps);
+    } else {
+        put_u32(w, s, "attention.key_length", s->head_dim);
+        put_u32(w, s, "attention.value_length", s->head_dim);
+        put_u32(w, s, "rope.dimension_count", s->head_dim);
+        put_f32(w, s, "rope.freq_base", s->rope_base);
+        put_f32(w, s, "attention.layer_norm_rms_epsilon", s->eps);
+    }
     if (s->experts) {
         put_u32(w, s, "expert_count", s->experts);
         put_u32(w, s, "expert_used_count", s->used);
@@ -526,6 +370,51 @@ enum status synth_bytes(const struct synth_shape *shape, const struct recipe *re
     return s;
 }
 
+/* Whether a matrix takes part in every token's products; the head is counted apart. */
+static bool in_layers(const struct tensor *t)
+{
+    return t->n_dims >= 2 && str_starts(t->name, STR("blk."));
+}
+
+static void add_cost(struct synth_cost *c, const struct synth_shape *s, const struct tensor *t)
+{
+    double share = t->n_dims == 3 ? (double)s->used / s->experts : 1;
+    double products = share * (double)tensor_elems(t);
+    bool floats = qtype_info(t->type)->block_elems == 1;
+    bool embd = str_is(t->name, "token_embd.weight");
+    bool head = !(s->flags & SYNTH_ENCODER) &&
+                (s->flags & SYNTH_TIED ? embd : str_is(t->name, "output.weight"));
+    if (embd) /* one row of it */
+        c->token_bytes += (double)t->bytes / s->vocab;
+    if (head) {
+        c->token_bytes += (double)t->bytes;
+        c->work.output = products;
+        c->work.output_quantized = !floats;
+    }
+    if (!in_layers(t))
+        return;
+    c->token_bytes += share * (double)t->bytes;
+    if (floats)
+        c->work.floats += products;
+    else
+        c->work.quantized += products;
+}
+
+enum status synth_cost(const struct synth_shape *shape, const struct recipe *recipe,
+                       struct synth_cost *out, struct err *err)
+{
+    struct plan p = {.s = shape};
+    *out = (struct synth_cost){0};
+    plan_all(&p);
+    enum status s = plan_types(&p, recipe, err);
+    for (size_t i = 0; s == OK && i < p.n; i++) {
+        out->weight_bytes += p.list[i].t.bytes;
+        add_cost(out, shape, &p.list[i].t);
+    }
+    free(p.list);
+    return s;
+}
+
 /* Everything, to w, which it takes over. */
 static enum status write_all(const struct synth_shape *shape, const struct recipe *recipe,
                              uint64_t seed, struct gguf_writer *w,
@@ -573,21 +462,4 @@ enum status synth_write_fd(const struct synth_shape *shape, int fd, const struct
     struct gguf_writer *w;
     enum status s = gguf_writer_fd(&w, fd, shape->name, err);
     return s == OK ? write_all(shape, recipe, seed, w, progress, progress_ctx, err) : s;
-}
-
-enum status synth_find(const char *name, const struct synth_shape **out, struct err *err)
-{
-    struct buf names;
-    *out = NULL;
-    for (const struct synth_shape *s = synth_shapes; s->name; s++)
-        if (strcmp(s->name, name) == 0) {
-            *out = s;
-            return OK;
-        }
-    buf_init(&names, 4096);
-    for (const struct synth_shape *s = synth_shapes; s->name; s++)
-        buf_printf(&names, " %s", s->name);
-    err_set(err, ENOTFOUND, "no shape '%.40s', expected one of%s", name, names.p ? names.p : "");
-    buf_release(&names);
-    return ENOTFOUND;
 }

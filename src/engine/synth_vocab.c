@@ -171,6 +171,40 @@ static void qwen2(struct vocab *v)
         add_numbered(v, "[PAD", i, "]", TOKEN_UNUSED);
 }
 
+/* Pieces that start a word carry the mark, those that go on do not. */
+static void wordpiece(struct vocab *v)
+{
+    static const struct special first[] = {{"[PAD]", TOKEN_CONTROL},
+                                           {"[UNK]", TOKEN_UNKNOWN},
+                                           {"[CLS]", TOKEN_CONTROL},
+                                           {"[SEP]", TOKEN_CONTROL},
+                                           {"[MASK]", TOKEN_CONTROL}};
+    add_specials(v, first, 5);
+    for (char c = '!'; c <= '~'; c++) {
+        char marked[5] = {SPM_MARK[0], SPM_MARK[1], SPM_MARK[2], c, 0};
+        if (c >= 'A' && c <= 'Z')
+            continue; /* texts are made lower case */
+        add(v, (struct str){&c, 1}, TOKEN_NORMAL, 0);
+        if (c < 'a' || c > 'z') /* add_words begins with the marked letters */
+            add(v, (struct str){marked, 4}, TOKEN_NORMAL, 0);
+    }
+    add_words(v, v->max, SPM_MARK, false);
+}
+
+static void put_wordpiece(const struct vocab *v, struct gguf_writer *w)
+{
+    gguf_put_str(w, "tokenizer.ggml.model", STR("bert"));
+    gguf_put_str(w, "tokenizer.ggml.pre", STR("default"));
+    gguf_put_strs(w, "tokenizer.ggml.tokens", v->pieces, v->n);
+    gguf_put_i32s(w, "tokenizer.ggml.token_type", v->types, v->n);
+    gguf_put_u32(w, "tokenizer.ggml.padding_token_id", 0);
+    gguf_put_u32(w, "tokenizer.ggml.unknown_token_id", 1);
+    gguf_put_u32(w, "tokenizer.ggml.bos_token_id", 2);
+    gguf_put_u32(w, "tokenizer.ggml.cls_token_id", 2);
+    gguf_put_u32(w, "tokenizer.ggml.seperator_token_id", 3); /* as the format spells it */
+    gguf_put_u32(w, "tokenizer.ggml.mask_token_id", 4);
+}
+
 static void put_ids(const struct synth_shape *s, const struct vocab *v, struct gguf_writer *w)
 {
     bool has_bos = s->tokens != SYNTH_QWEN2;
@@ -192,6 +226,10 @@ static void put_ids(const struct synth_shape *s, const struct vocab *v, struct g
 
 static void put(const struct synth_shape *s, const struct vocab *v, struct gguf_writer *w)
 {
+    if (s->tokens == SYNTH_WORDPIECE) {
+        put_wordpiece(v, w);
+        return;
+    }
     bool bpe = s->tokens != SYNTH_SPM && s->tokens != SYNTH_GEMMA;
     gguf_put_str(w, "tokenizer.ggml.model", bpe ? STR("gpt2") : STR("llama"));
     gguf_put_str(w, "tokenizer.ggml.pre",
@@ -225,6 +263,7 @@ enum status synth_put_vocab(const struct synth_shape *s, struct gguf_writer *w, 
     case SYNTH_LLAMA3:
     case SYNTH_SMOLLM3: llama3(&v); break;
     case SYNTH_QWEN2: qwen2(&v); break;
+    case SYNTH_WORDPIECE: wordpiece(&v); break;
     }
     put(s, &v, w);
     arena_release(&v.arena);

@@ -4,7 +4,7 @@ set -u
 . "$(dirname "$0")/support.bash"
 
 commands="run create list show cp rm pull push generate logits tokenize detokenize template classify embed inspect quantize imatrix
-    perplexity synth bench serve ps stop key
+    perplexity synth bench serve ps stop key fit
     doctor completion docs help version"
 
 rc 2 "$hearth"

@@ -23,8 +23,9 @@ static void shapes_have_their_published_size(void **state)
         {"tinyllama-1.1b", 1100048384}, {"llama3.2-1b", 1235814400}, {"llama3.2-3b", 3212749824},
         {"llama3.1-8b", 8030261248},    {"mistral-7b", 7248023552},  {"codellama-7b", 6738546688},
         {"mixtral-8x7b", 46702792704},  {"qwen2-7b", 7615616512},    {"qwen2.5-0.5b", 494032768},
-        {"qwen3-0.6b", 596049920},      {"qwen3-8b", 8190735360},    {"phi3-mini", 3821079552},
-        {"gemma2-2b", 2614341888},      {"smollm3-3b", 3075098624},
+        {"qwen3-0.6b", 596049920},      {"qwen3-1.7b", 1720574976},  {"qwen3-4b", 4022468096},
+        {"qwen3-8b", 8190735360},       {"phi3-mini", 3821079552},   {"gemma2-2b", 2614341888},
+        {"smollm3-3b", 3075098624},     {"distilbert", 66362880},
     };
     size_t n = 0;
     for (const struct synth_shape *s = synth_shapes; s->name; s++, n++) {
