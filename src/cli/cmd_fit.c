@@ -86,13 +86,13 @@ static void heads(struct table *t, const char *const *names, size_t n)
 static void add_choice(struct table *t, const struct fit *f)
 {
     const struct fit_row *row = &f->row[f->chosen];
-    bool fits = f->verdict != FIT_NO;
+    double speed = f->encoder ? row->prefill_tok_s : row->decode_tok_s;
     table_cell(t, f->model->name);
     table_cell(t, fit_verdict_name(f->verdict));
     table_cell(t, row->recipe->name);
     cell_bytes(t, row->file_bytes);
-    cell_tokens(t, fits ? row->max_ctx : 0);
-    cell_speed(t, !fits ? 0 : f->encoder ? row->prefill_tok_s : row->decode_tok_s);
+    cell_tokens(t, row->max_ctx);
+    cell_speed(t, f->verdict == FIT_NO ? 0 : speed);
     cell_uses(t, f->model->uses);
     table_cell(t, f->model->licence);
 }
@@ -151,8 +151,9 @@ static void print_device(const struct fit_device *d, const struct fit_request *r
 {
     bool gpu = !d->computes;
     if (gpu)
-        puts("\nThe GPU. This version of Hearth computes on the CPU: what follows is predicted from "
-             "the\nGPU's memory and bandwidth alone, for a time when it does not.");
+        puts("\nThe GPU. This version of Hearth computes on the CPU: what follows is predicted "
+             "from\n"
+             "the GPU's memory and bandwidth alone, for a time when it does not.");
     else if (r->tier)
         printf("%s: %s\n", r->tier->name, r->tier->what);
     printf("memory     %.1f GB for models (%s)\n", (double)d->memory * 1e-9, d->memory_source);
@@ -174,8 +175,8 @@ static void print_notes(const struct fit_request *r)
     if (r->all)
         puts("* marks the choice. docs/fit.md says how.");
     else
-        printf("FITS 'slow': below %g tokens a second.\nEvery quantization: --all. docs/fit.md says "
-               "how.\n",
+        printf("FITS 'slow': below %g tokens a second.\nEvery quantization: --all. "
+               "docs/fit.md says how.\n",
                r->speed);
 }
 

@@ -1,6 +1,6 @@
-/* GET /api/fit: which models of the catalogue fit this machine, or the one that the query describes.
- * The machine is measured once, when it is first needed: a reading of memory disturbs the answers
- * that are being written, and would be disturbed by them. */
+/* GET /api/fit: which models of the catalogue fit this machine, or the one that the query
+ * describes. The machine is measured once, when it is first needed: a reading of memory disturbs
+ * the answers that are being written, and would be disturbed by them. */
 #include "base/jsonw.h"
 #include "server/server.h"
 #include "store/fit.h"

@@ -117,8 +117,8 @@ static enum status fill_row(struct fit_row *row, const struct fit *f, const char
     const struct synth_shape *s = f->shape;
     struct synth_cost cost;
     int64_t trained = f->model->trained_ctx;
-    int64_t asked = r->ctx ? r->ctx : FIT_DEFAULT_CTX;
-    *row = (struct fit_row){.ctx = asked < trained ? asked : trained};
+    int64_t usual = trained < FIT_DEFAULT_CTX ? trained : FIT_DEFAULT_CTX;
+    *row = (struct fit_row){.ctx = r->ctx ? r->ctx : usual};
     enum status st = recipe_find(type, &row->recipe, err);
     if (st == OK)
         st = synth_cost(s, row->recipe, &cost, err);
@@ -162,9 +162,9 @@ static void choose(struct fit *f, double speed)
             f->chosen = i;
     if (f->chosen < 0)
         f->chosen = first_of(f, TO_FIT, 0);
-    f->verdict = f->chosen < 0                                     ? FIT_NO
-                 : fast_enough(f, &f->row[f->chosen], speed)       ? FIT_YES
-                                                                   : FIT_SLOW;
+    f->verdict = f->chosen < 0                               ? FIT_NO
+                 : fast_enough(f, &f->row[f->chosen], speed) ? FIT_YES
+                                                             : FIT_SLOW;
     if (f->verdict == FIT_NO)
         f->chosen = f->n - 1; /* what comes nearest: the smallest */
 }

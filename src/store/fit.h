@@ -39,13 +39,13 @@ extern const struct fit_tier fit_tiers[];
 /* What is asked for; zero where nothing was said (fit_request_init for the rest). */
 struct fit_request {
     const struct fit_tier *tier;
-    uint64_t ram, gpu;                /* bytes in all */
-    double bandwidth, gpu_bandwidth;  /* GB/s */
-    int64_t ctx;                      /* tokens that must fit; 0: FIT_DEFAULT_CTX */
-    enum kv_type kv;                  /* KV_F16 or KV_Q8 */
-    double speed;                     /* tokens a second that are usable */
-    bool all;                         /* every quantization, not the chosen one alone */
-    char model[64];                   /* only models whose name, or Ollama's, begins with it */
+    uint64_t ram, gpu;               /* bytes in all */
+    double bandwidth, gpu_bandwidth; /* GB/s */
+    int64_t ctx;                     /* must fit, and be trained; 0: FIT_DEFAULT_CTX or trained */
+    enum kv_type kv;                 /* KV_F16 or KV_Q8 */
+    double speed;                    /* tokens a second that are usable */
+    bool all;                        /* every quantization, not the chosen one alone */
+    char model[64];                  /* only models whose name, or Ollama's, begins with it */
 };
 void fit_request_init(struct fit_request *r);
 /* One option by its name ("ram"), as text. label is the name as the user knows it ("--ram"), for
@@ -92,11 +92,11 @@ uint64_t fit_share_of_ram(uint64_t total);
 /* One model in one quantization on one device. */
 struct fit_row {
     const struct recipe *recipe;
-    uint64_t weight_bytes; /* of all tensors, exact */
-    uint64_t file_bytes;   /* with vocabulary and metadata, within a percent */
-    int64_t ctx;           /* tokens asked for, at most what the model was trained with */
+    uint64_t weight_bytes;  /* of all tensors, exact */
+    uint64_t file_bytes;    /* with vocabulary and metadata, within a percent */
+    int64_t ctx;            /* tokens that must fit: those asked for, else at most the trained */
     uint64_t kv_f16, kv_q8; /* cache of that many tokens */
-    uint64_t memory;        /* that running it takes: weights, cache of the kind asked for, scratch */
+    uint64_t memory; /* that running it takes: weights, cache of the kind asked for, scratch */
     int64_t max_ctx_f16, max_ctx_q8; /* most tokens that fit, at most trained; 0: none */
     int64_t max_ctx;                 /* of the kind asked for */
     bool fits;                       /* max_ctx >= ctx */

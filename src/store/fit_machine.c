@@ -96,8 +96,8 @@ static void set_limits(struct fit_device *d, const struct fit_request *r,
         d->read_gb_s = here->read_gb_s;
         d->int8_gop_s = here->int8_gop_s;
         d->f32_gop_s = here->f32_gop_s;
-        snprintf(d->source, sizeof d->source, "measured on this machine with %d threads",
-                 here->threads);
+        snprintf(d->source, sizeof d->source, "measured on this machine with %d thread%s",
+                 here->threads, here->threads == 1 ? "" : "s");
     }
 }
 
@@ -110,9 +110,9 @@ static void set_gpu(struct fit_device *d, const struct fit_request *r)
     snprintf(d->memory_source, sizeof d->memory_source, "%s", "what is said, less a sixteenth");
     d->read_gb_s = own ? r->gpu_bandwidth : t ? t->gpu_read_gb_s : 0;
     snprintf(d->source, sizeof d->source, "%s",
-             own                   ? "the bandwidth that was said"
-             : d->read_gb_s > 0    ? t->gpu_source
-                                   : "no bandwidth was said (--gpu-bandwidth)");
+             own                ? "the bandwidth that was said"
+             : d->read_gb_s > 0 ? t->gpu_source
+                                : "no bandwidth was said (--gpu-bandwidth)");
 }
 
 enum status fit_machine_of(struct fit_machine *out, const struct fit_request *r,

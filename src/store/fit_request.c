@@ -114,8 +114,7 @@ static enum status set_all(struct fit_request *r, const char *label, const char 
 {
     bool no = strcasecmp(v, "false") == 0 || strcmp(v, "0") == 0;
     if (!no && *v && strcasecmp(v, "true") != 0 && strcmp(v, "1") != 0)
-        return err_set(err, EUSAGE, "%s: '%s', expected true or false", label,
-                       show(str_from(v)).s);
+        return err_set(err, EUSAGE, "%s: '%s', expected true or false", label, show(str_from(v)).s);
     r->all = !no;
     return OK;
 }

@@ -70,6 +70,14 @@ same "$(get "$url/readyz")" "ok"
 has "$(get "$url/metrics")" '^hearth_ready 1$'
 same "$(get "$url/api/none")" '{"error":"no such path"}'
 same "$(get -o /dev/null -w '%{http_code}' -H 'Host: evil.example.com' "$url/")" 403
+# hearth fit, over HTTP: the same words, the same answer
+rc 0 "$hearth" fit llama3.2 --tier workstation24 --ctx 2048 --all --json
+same "$(get "$url/api/fit?tier=workstation24&ctx=2048&all=true&model=llama3.2")" "$out"
+has "$(get "$url/api/fit?ram=16G&bandwidth=50&gpu=24G")" '"computes": false'
+has "$(get "$url/api/fit")" 'measured on this machine'
+same "$(get -w '%{http_code}' "$url/api/fit?ram=none")" \
+    "{\"error\":\"ram: 'none', expected a size such as 16G\"}400"
+same "$(get -o /dev/null -w '%{http_code}' "$url/api/fit?model=nonsense&tier=laptop16")" 404
 # the port is taken
 rc 1 "$hearth" serve --port "${url##*:}"
 has "$err" "the port is taken; Ollama or another hearth may be running"
