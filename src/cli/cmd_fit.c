@@ -169,15 +169,17 @@ static void print_device(const struct fit_device *d, const struct fit_request *r
 
 static void print_notes(const struct fit_request *r)
 {
-    printf("\nSIZE is the file's. CONTEXT: the most tokens that fit beside the weights (%s cache). "
-           "TOK/S is predicted, in\nthe middle of %lld tokens; an encoder's are those it reads. ",
-           r->kv == KV_Q8 ? "q8" : "f16", (long long)(r->ctx ? r->ctx : FIT_DEFAULT_CTX));
+    printf(
+        "\nSIZE is the file's. CONTEXT: the most tokens that fit beside the weights (%s cache).\n"
+        "TOK/S is predicted, in the middle of %lld tokens; an encoder's are those it reads.\n",
+        r->kv == KV_Q8 ? "q8" : "f16", (long long)(r->ctx ? r->ctx : FIT_DEFAULT_CTX));
     if (r->all)
         puts("* marks the choice. docs/fit.md says how.");
     else
-        printf("FITS 'slow': below %g tokens a second.\nEvery quantization: --all. "
-               "docs/fit.md says how.\n",
-               r->speed);
+        printf(
+            "FITS 'slow': below %g tokens a second. Every quantization: --all. The names to pull:\n"
+            "--json. docs/fit.md says how all this is found.\n",
+            r->speed);
 }
 
 static enum status print_tables(const struct fit_machine *m, const struct fit_request *r,

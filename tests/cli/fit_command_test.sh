@@ -56,6 +56,12 @@ in='tea and biscuits' rc_in 0 "$hearth" embed "$tmp/d.gguf"
 
 rc 2 "$hearth" fit --tier moon
 has "$err" "^hearth: --tier: 'moon', expected one of laptop16 workstation24 apple-m2 "
+tiers=${err#*expected one of }
+rc 0 "$hearth" help fit
+for tier in $tiers; do # help names every one, and each works
+    grep -q "$tier" <<<"$out" || fail "help fit: no $tier"
+    "$hearth" fit tinyllama --tier "$tier" >/dev/null || fail "--tier $tier"
+done
 rc 2 "$hearth" fit --ram none
 has "$err" "^hearth: --ram: 'none', expected a size such as 16G$"
 rc 2 "$hearth" fit --bandwidth -3
