@@ -1,20 +1,21 @@
 /* Products of float weights, and the exact product of any type. Element k of a span belongs to lane
  * k % 32. Include after body_rows.h.
  *
- * Up to FLOAT_FEW tokens read the weights as they lie, row by row. More tokens: a span of some rows
+ * Up to FLOAT_FEW tokens read the weights as they lie (streams.h). More tokens: a span of some rows
  * becomes float32 on the stack; FLOAT_COLS columns of it stay in the first cache while a chunk of
  * tokens passes over them in register tiles of rows by tokens, whose lanes wait in memory for the
  * next columns. */
 #pragma once
+#include "kernel/streams.h"
 
 enum {
     FLOAT_FEW = 4,
-    FLOAT_AHEAD = 1024, /* bytes that few tokens' rows are fetched ahead */
-    FLOAT_ROWS = 4,     /* of a register tile */
-    FLOAT_TOKENS = 3,   /* of a register tile */
-    FLOAT_PANEL = 8,    /* rows that are expanded together */
-    FLOAT_COLS = 512,   /* columns of these in the first cache */
-    FLOAT_CHUNK = 12,   /* tokens that pass over them */
+    FLOAT_PIECE = 256, /* columns of a row before the next row's turn */
+    FLOAT_ROWS = 4,    /* of a register tile */
+    FLOAT_TOKENS = 3,  /* of a register tile */
+    FLOAT_PANEL = 8,   /* rows that are expanded together */
+    FLOAT_COLS = 512,  /* columns of these in the first cache */
+    FLOAT_CHUNK = 12,  /* tokens that pass over them */
 };
 
 /* Columns [k0, k0 + n) of one stored row as floats. */
@@ -109,70 +110,92 @@ INLINE void load_f32(const uint8_t *row, int64_t k, int64_t n, vf *a, vf *b)
     *b = vf_load(p + 16);
 }
 
-/* One row of weights of `bytes` each times n tokens; both are constants at the call. */
-INLINE void float_row(const uint8_t *row, int64_t cols, load_fn *load, int bytes, const float *x,
-                      int64_t x_stride, int n, float *y, int64_t y_stride)
-{
-    float sum[FLOAT_FEW] = {0};
-    for (int64_t k0 = 0; k0 < cols; k0 += SPAN_COLS) {
-        int64_t end = cols - k0 < SPAN_COLS ? cols : k0 + SPAN_COLS, k = k0;
-        vf s0[FLOAT_FEW], s1[FLOAT_FEW], a, b;
-        UNROLL
-        for (int t = 0; t < n; t++)
-            s0[t] = s1[t] = vf_set1(0);
-        for (; k + 32 <= end; k += 32) {
-            UNROLL
-            for (int at = 0; at < 32 * bytes; at += 64) /* the lines that 32 weights take */
-                __builtin_prefetch(
-                    (const void *)((uintptr_t)row + (uintptr_t)(k * bytes + at) + FLOAT_AHEAD));
-            load(row, k, cols, &a, &b);
-            UNROLL
-            for (int t = 0; t < n; t++) {
-                s0[t] = vf_fma(a, vf_load(x + t * x_stride + k), s0[t]);
-                s1[t] = vf_fma(b, vf_load(x + t * x_stride + k + 16), s1[t]);
-            }
-        }
-        if (k < end) {
-            int64_t left = end - k, left1 = left > 16 ? left - 16 : 0;
-            load(row, k, cols, &a, &b);
-            UNROLL
-            for (int t = 0; t < n; t++) {
-                const float *xt = x + t * x_stride + k;
-                s0[t] = vf_fma(a, left < 16 ? load_tail(xt, left, 0) : vf_load(xt), s0[t]);
-                s1[t] = vf_fma(b, left1 ? load_tail(xt + 16, left1, 0) : vf_set1(0), s1[t]);
-            }
-        }
-        UNROLL
-        for (int t = 0; t < n; t++)
-            sum[t] += vf_sum(vf_add(s0[t], s1[t]));
-    }
-    for (int t = 0; t < n; t++)
-        y[t * y_stride] = sum[t];
-}
-
-INLINE void float_few(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a, int64_t t0,
-                      int64_t n, float *y, int64_t y_stride, load_fn *load, int bytes)
-{
-    const float *x = a->x + t0 * a->x_stride;
-    y += t0 * y_stride;
-    for (int64_t r = r0; r < r1; r++) {
-        const uint8_t *row = (const uint8_t *)w->data + (size_t)r * w->row_bytes;
-        switch (n) {
-        case 1: float_row(row, w->cols, load, bytes, x, a->x_stride, 1, y + r, y_stride); break;
-        case 2: float_row(row, w->cols, load, bytes, x, a->x_stride, 2, y + r, y_stride); break;
-        case 3: float_row(row, w->cols, load, bytes, x, a->x_stride, 3, y + r, y_stride); break;
-        case 4: float_row(row, w->cols, load, bytes, x, a->x_stride, 4, y + r, y_stride); break;
-        default: break;
-        }
-    }
-}
-
-/* ---- many tokens ---- */
-
 /* Lanes of one (row, token): elements k % 32 < 16, and the others. */
 struct float_lanes {
     vf s[2];
 };
+
+/* lanes += columns [k0, end) of one row of weights of `bytes` each times n tokens; `bytes` and n
+ * are constants at the call. */
+INLINE void float_piece(const uint8_t *row, int64_t cols, int64_t k0, int64_t end, load_fn *load,
+                        int bytes, const float *x, int64_t x_stride, int n,
+                        struct float_lanes *lanes)
+{
+    vf s0[FLOAT_FEW], s1[FLOAT_FEW], a, b;
+    int64_t k = k0;
+    UNROLL
+    for (int t = 0; t < n; t++) {
+        s0[t] = lanes[t].s[0];
+        s1[t] = lanes[t].s[1];
+    }
+    for (; k + 32 <= end; k += 32) {
+        UNROLL
+        for (int at = 0; at < 32 * bytes; at += 64) /* the lines that 32 weights take */
+            __builtin_prefetch(
+                (const void *)((uintptr_t)row + (uintptr_t)(k * bytes + at) + ROW_AHEAD));
+        load(row, k, cols, &a, &b);
+        UNROLL
+        for (int t = 0; t < n; t++) {
+            s0[t] = vf_fma(a, vf_load(x + t * x_stride + k), s0[t]);
+            s1[t] = vf_fma(b, vf_load(x + t * x_stride + k + 16), s1[t]);
+        }
+    }
+    if (k < end) {
+        int64_t left = end - k, left1 = left > 16 ? left - 16 : 0;
+        load(row, k, cols, &a, &b);
+        UNROLL
+        for (int t = 0; t < n; t++) {
+            const float *xt = x + t * x_stride + k;
+            s0[t] = vf_fma(a, left < 16 ? load_tail(xt, left, 0) : vf_load(xt), s0[t]);
+            s1[t] = vf_fma(b, left1 ? load_tail(xt + 16, left1, 0) : vf_set1(0), s1[t]);
+        }
+    }
+    UNROLL
+    for (int t = 0; t < n; t++) {
+        lanes[t].s[0] = s0[t];
+        lanes[t].s[1] = s1[t];
+    }
+}
+
+/* `streams` rows, `apart` from one another, times n tokens */
+INLINE void float_rows(const struct mat *w, int64_t r, int64_t apart, int streams, load_fn *load,
+                       int bytes, const float *x, int64_t x_stride, int n, float *y,
+                       int64_t y_stride)
+{
+    const uint8_t *row = (const uint8_t *)w->data + (size_t)r * w->row_bytes;
+    float sum[ROW_STREAMS][FLOAT_FEW] = {0};
+    for (int64_t k0 = 0; k0 < w->cols; k0 += SPAN_COLS) {
+        int64_t end = w->cols - k0 < SPAN_COLS ? w->cols : k0 + SPAN_COLS;
+        struct float_lanes lanes[ROW_STREAMS][FLOAT_FEW];
+        for (int s = 0; s < streams; s++)
+            for (int t = 0; t < n; t++)
+                lanes[s][t].s[0] = lanes[s][t].s[1] = vf_set1(0);
+        for (int64_t k = k0; k < end; k += FLOAT_PIECE)
+            for (int s = 0; s < streams; s++)
+                float_piece(row + (size_t)(s * apart) * w->row_bytes, w->cols, k,
+                            end - k < FLOAT_PIECE ? end : k + FLOAT_PIECE, load, bytes, x, x_stride,
+                            n, lanes[s]);
+        for (int s = 0; s < streams; s++)
+            for (int t = 0; t < n; t++)
+                sum[s][t] += vf_sum(vf_add(lanes[s][t].s[0], lanes[s][t].s[1]));
+    }
+    for (int s = 0; s < streams; s++)
+        for (int t = 0; t < n; t++)
+            y[t * y_stride + r + s * apart] = sum[s][t];
+}
+
+INLINE void float_few(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a, int64_t t0,
+                      int n, float *y, int64_t y_stride, load_fn *load, int bytes)
+{
+    const float *x = a->x + t0 * a->x_stride;
+    int64_t apart = (r1 - r0) / ROW_STREAMS, alone = r0 + apart * ROW_STREAMS;
+    y += t0 * y_stride;
+    for (int64_t r = r0; r < r1; r = r + 1 == r0 + apart ? alone : r + 1)
+        float_rows(w, r, r < alone ? apart : 0, r < alone ? ROW_STREAMS : 1, load, bytes, x,
+                   a->x_stride, n, y, y_stride);
+}
+
+/* ---- many tokens ---- */
 
 /* lanes[r * FLOAT_CHUNK + t] += FLOAT_ROWS rows (w_stride apart) by FLOAT_TOKENS tokens over n
  * columns. */
@@ -290,10 +313,13 @@ static void float_many(const struct mat *w, int64_t r0, int64_t r1, const struct
                                  const struct acts *a, int64_t t0, int64_t t1, float *y,           \
                                  int64_t y_stride)                                                 \
     {                                                                                              \
-        if (t1 - t0 <= FLOAT_FEW)                                                                  \
-            float_few(w, r0, r1, a, t0, t1 - t0, y, y_stride, load_##name, bytes);                 \
-        else                                                                                       \
-            float_many(w, r0, r1, a, t0, t1, y, y_stride, expand_##name);                          \
+        switch (t1 - t0) {                                                                         \
+        case 1: float_few(w, r0, r1, a, t0, 1, y, y_stride, load_##name, bytes); break;            \
+        case 2: float_few(w, r0, r1, a, t0, 2, y, y_stride, load_##name, bytes); break;            \
+        case 3: float_few(w, r0, r1, a, t0, 3, y, y_stride, load_##name, bytes); break;            \
+        case 4: float_few(w, r0, r1, a, t0, 4, y, y_stride, load_##name, bytes); break;            \
+        default: float_many(w, r0, r1, a, t0, t1, y, y_stride, expand_##name);                     \
+        }                                                                                          \
     }
 FLOAT_MUL(f32, 4)
 FLOAT_MUL(f16, 2)

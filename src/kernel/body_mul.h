@@ -1,8 +1,8 @@
 /* The integer product on 16-lane vectors; include after a vec_*.h and the tiles of its types.
  *
  * A tile is one row's group: 16 blocks, one to a lane, eight dwords deep. Two loops use it:
- *  - few tokens: row by row, tiles in registers, straight from the mapped bytes; a lane's sum is
- * the arithmetic of kernel.h as it stands;
+ *  - few tokens: tiles in registers, straight from the mapped bytes, a group of each of
+ * ROW_STREAMS rows in turn; a lane's sum is the arithmetic of kernel.h as it stands;
  *  - many tokens: tiles of 16 rows are transposed so that a lane is a row (a panel), and a register
  *    tile of rows by tokens runs over it with activations broadcast from memory. The lanes of
  *    kernel.h are then visited one after the other, in the order in which they are added.
@@ -14,13 +14,11 @@
  * ws * MAGIC_FLOAT is exact: ws has at most 19 significant bits (an f16 times a scale of 8 bits),
  * MAGIC_FLOAT is 3 * 2^22. */
 #pragma once
+#include "kernel/streams.h"
 
 enum {
-    ROW_TOKENS_MAX = 8, /* tokens whose lanes are registers while a row is read */
-    FEW_ROWS = 8,       /* rows that the next tokens find in the cache */
-#ifndef ONE_AHEAD
-    ONE_AHEAD = 2048, /* bytes to prefetch ahead when one row is read at a time */
-#endif
+    ROW_TOKENS_MAX = 8,         /* tokens that a row meets while it is in registers */
+    FEW_ROWS = 8 / ROW_STREAMS, /* of each stream, that the next tokens find in the cache */
 };
 #ifndef MANY_FROM /* a vec_*.h may choose from how many tokens on transposing pays */
 #define MANY_FROM 24
@@ -38,8 +36,8 @@ INLINE vf first_lanes(vf a, int n)
 
 /* The blocks of a row's group. A short last one is read whole as well, with what follows in the
  * matrix (whose bytes end at `end`; past it there are zeros), and its scales past the row are zero.
- * Asks for the bytes `ahead` of it: hardware follows one row, but not pieces of several rows in
- * turn. */
+ * Asks for the bytes `ahead` of it: hardware that follows one row may not follow pieces of several
+ * in turn. */
 INLINE void load_tile(const struct qkind *k, tile_fn *tile, const uint8_t *row, int64_t group,
                       int64_t cols, const uint8_t *end, size_t ahead, struct tile *t)
 {
@@ -190,63 +188,77 @@ INLINE void groups_of(const struct act_group *g, int64_t groups, int64_t j, int 
         x[t] = g + (t < real ? t : real - 1) * groups + j;
 }
 
-/* One row times `real` tokens, computed as n, a constant at the call: lanes in registers. */
+/* `streams` rows, `apart` from one another, times `real` tokens, computed as n, a constant at the
+ * call. */
 INLINE void row_tokens(const struct qkind *k, tile_fn *tile, const struct mat *w, int64_t r,
-                       int64_t groups, const struct act_group *g, int real, int n, float *y,
-                       int64_t y_stride)
+                       int64_t apart, int streams, const struct acts *a, int64_t t0, int real,
+                       int n, float *y, int64_t y_stride)
 {
     const uint8_t *row = (const uint8_t *)w->data + (size_t)r * w->row_bytes;
-    float sum[ROW_TOKENS_MAX] = {0};
-    for (int64_t g0 = 0; g0 < groups; g0 += SPAN_GROUPS) {
-        vf lanes[ROW_TOKENS_MAX];
-        UNROLL
+    const struct act_group *g = a->g + t0 * a->groups;
+    float sum[ROW_STREAMS][ROW_TOKENS_MAX] = {0};
+    for (int64_t g0 = 0; g0 < a->groups; g0 += SPAN_GROUPS) {
+        vf lanes[ROW_STREAMS][ROW_TOKENS_MAX];
+        for (int s = 0; s < streams; s++)
+            UNROLL
         for (int t = 0; t < n; t++)
-            lanes[t] = vf_set1(0);
-        for (int64_t i = g0; i < groups && i < g0 + SPAN_GROUPS; i++) {
-            struct tile u;
+            lanes[s][t] = vf_set1(0);
+        for (int64_t i = g0; i < a->groups && i < g0 + SPAN_GROUPS; i++) {
             const struct act_group *x[ROW_TOKENS_MAX];
-            groups_of(g, groups, i, real, n, x);
-            load_tile(k, tile, row, i, w->cols, end_of(w), ONE_AHEAD, &u);
-            add_group(k, &u, x, n < 4 ? n : 4, lanes);
-            if (n > 4)
-                add_group(k, &u, x + 4, n - 4, lanes + 4);
+            groups_of(g, a->groups, i, real, n, x);
+            for (int s = 0; s < streams; s++) {
+                struct tile u;
+                load_tile(k, tile, row + (size_t)(s * apart) * w->row_bytes, i, w->cols, end_of(w),
+                          ROW_AHEAD, &u);
+                add_group(k, &u, x, n < 4 ? n : 4, lanes[s]);
+                if (n > 4)
+                    add_group(k, &u, x + 4, n - 4, lanes[s] + 4);
+            }
         }
-        UNROLL
+        for (int s = 0; s < streams; s++)
+            UNROLL
         for (int t = 0; t < n; t++)
-            sum[t] += vf_sum(lanes[t]);
+            sum[s][t] += vf_sum(lanes[s][t]);
     }
-    for (int t = 0; t < real; t++)
-        y[t * y_stride] = sum[t];
+    for (int s = 0; s < streams; s++)
+        for (int t = 0; t < real; t++)
+            y[t * y_stride + r + s * apart] = sum[s][t];
 }
 
-typedef void row_fn(const struct mat *w, int64_t r0, int64_t r1, const struct acts *a, int64_t t0,
-                    int real, float *y, int64_t y_stride);
+typedef void row_fn(const struct mat *w, int64_t r, int64_t apart, int streams,
+                    const struct acts *a, int64_t t0, int real, float *y, int64_t y_stride);
 
-/* Tokens in equal parts of at most ROW_TOKENS_MAX, some rows at a time: the first part reads them
- * from memory, the others find them in the cache. */
+/* Rows [r0, r1) of each stream. Tokens in equal parts of at most ROW_TOKENS_MAX, some rows at a
+ * time: the first part reads them from memory, the others find them in the cache. */
+static void few_rows(row_fn *rows, const struct mat *w, int64_t r0, int64_t r1, int64_t apart,
+                     int streams, const struct acts *a, int64_t t0, int64_t t1, float *y,
+                     int64_t y_stride)
+{
+    int64_t parts = (t1 - t0 + ROW_TOKENS_MAX - 1) / ROW_TOKENS_MAX;
+    for (; r0 < r1; r0 += FEW_ROWS)
+        for (int64_t i = 0, t = t0; i < parts; i++) {
+            int64_t end = t0 + (t1 - t0) * (i + 1) / parts;
+            for (int64_t r = r0; r < r1 && r < r0 + FEW_ROWS; r++)
+                rows(w, r, apart, streams, a, t, (int)(end - t), y + t * y_stride, y_stride);
+            t = end;
+        }
+}
+
 static void few_tokens(row_fn *rows, const struct mat *w, int64_t r0, int64_t r1,
                        const struct acts *a, int64_t t0, int64_t t1, float *y, int64_t y_stride)
 {
-    int64_t parts = (t1 - t0 + ROW_TOKENS_MAX - 1) / ROW_TOKENS_MAX;
-    for (int64_t r = r0; r < r1; r += FEW_ROWS) {
-        int64_t stop = r1 - r < FEW_ROWS ? r1 : r + FEW_ROWS;
-        for (int64_t i = 0, t = t0; i < parts; i++) {
-            int64_t end = t0 + (t1 - t0) * (i + 1) / parts;
-            rows(w, r, stop, a, t, (int)(end - t), y + t * y_stride, y_stride);
-            t = end;
-        }
-    }
+    int64_t apart = (r1 - r0) / ROW_STREAMS;
+    few_rows(rows, w, r0, r0 + apart, apart, ROW_STREAMS, a, t0, t1, y, y_stride);
+    few_rows(rows, w, r0 + apart * ROW_STREAMS, r1, 0, 1, a, t0, t1, y, y_stride);
 }
 
 #include "kernel/body_many.h"
 
 #define ROW_TOKENS(name, n)                                                                        \
-    for (int64_t r = r0; r < r1; r++)                                                              \
-    row_tokens(&kind_##name, tile_##name, w, r, a->groups, a->g + t0 * a->groups, real, n, y + r,  \
-               y_stride)
+    row_tokens(&kind_##name, tile_##name, w, r, apart, streams, a, t0, real, n, y, y_stride)
 
 #define INT_MUL(id, name, ...)                                                                     \
-    static void row_tokens_##name(const struct mat *w, int64_t r0, int64_t r1,                     \
+    static void row_tokens_##name(const struct mat *w, int64_t r, int64_t apart, int streams,      \
                                   const struct acts *a, int64_t t0, int real, float *y,            \
                                   int64_t y_stride)                                                \
     {                                                                                              \

@@ -1,10 +1,12 @@
 /* Reading: one load per cache line is enough to make the whole line travel, so plain C reaches the
- * memory's speed without vector code. Sums are kept so that the loads cannot be left out. */
+ * memory's speed without vector code, if it reads as the products do (streams.h): several streams,
+ * each a piece at a time. Sums are kept so that the loads cannot be left out. */
 #include "kernel/probe.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/stats.h"
 #include "kernel/peak.h"
+#include "kernel/streams.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +22,20 @@ struct probe {
 static void read_lines(void *ctx, int worker, int64_t begin, int64_t end)
 {
     (void)worker;
+    enum { PIECE = 8 * LINE };
     struct probe *s = ctx;
     uint64_t sum[8] = {0};
-    for (int64_t i = begin; i < end; i += 8 * LINE)
-        for (int k = 0; k < 8; k++) {
-            uint64_t w;
-            memcpy(&w, s->p + i + k * LINE, sizeof w);
-            sum[k] += w;
+    int64_t apart = (end - begin) / ROW_STREAMS; /* whole pieces: chunks are all of CHUNK bytes */
+    for (int64_t i = begin; i < begin + apart; i += PIECE)
+        for (int stream = 0; stream < ROW_STREAMS; stream++) {
+            const unsigned char *p = s->p + i + stream * apart;
+            for (int k = 0; k < 8; k++) {
+                uint64_t w;
+                __builtin_prefetch(
+                    (const void *)((uintptr_t)p + (uintptr_t)(k * LINE) + ROW_AHEAD));
+                memcpy(&w, p + k * LINE, sizeof w);
+                sum[k] += w;
+            }
         }
     for (int k = 1; k < 8; k++)
         sum[0] += sum[k];
