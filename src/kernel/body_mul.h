@@ -17,8 +17,12 @@
 #include "kernel/streams.h"
 
 enum {
-    ROW_TOKENS_MAX = 8,         /* tokens that a row meets while it is in registers */
-    FEW_ROWS = 8 / ROW_STREAMS, /* of each stream, that the next tokens find in the cache */
+    ROW_TOKENS_MAX = 8, /* tokens that a row meets while it is in registers */
+    FEW_ROWS = 8,       /* rows that the next tokens find in the cache */
+    PIECE_GROUPS = 2,   /* of a row, before the next stream's turn */
+    STREAM_TOKENS = 4,  /* for more the products take longer than the memory: one stream, a span of
+                         * a row at a time, without loads and stores of lanes, ... */
+    ONE_AHEAD = 2048,   /* ... and so many bytes asked for ahead */
 };
 #ifndef MANY_FROM /* a vec_*.h may choose from how many tokens on transposing pays */
 #define MANY_FROM 24
@@ -188,6 +192,30 @@ INLINE void groups_of(const struct act_group *g, int64_t groups, int64_t j, int 
         x[t] = g + (t < real ? t : real - 1) * groups + j;
 }
 
+/* lanes += groups [i, end) of a row times `real` tokens, computed as n, a constant at the call */
+INLINE void row_piece(const struct qkind *k, tile_fn *tile, const struct mat *w, const uint8_t *row,
+                      int64_t i, int64_t end, const struct act_group *g, int64_t groups, int real,
+                      int n, vf *lanes)
+{
+    vf sum[ROW_TOKENS_MAX];
+    UNROLL
+    for (int t = 0; t < n; t++)
+        sum[t] = lanes[t];
+    for (; i < end; i++) {
+        struct tile u;
+        const struct act_group *x[ROW_TOKENS_MAX];
+        groups_of(g, groups, i, real, n, x);
+        load_tile(k, tile, row, i, w->cols, end_of(w), n > STREAM_TOKENS ? ONE_AHEAD : ROW_AHEAD,
+                  &u);
+        add_group(k, &u, x, n < 4 ? n : 4, sum);
+        if (n > 4)
+            add_group(k, &u, x + 4, n - 4, sum + 4);
+    }
+    UNROLL
+    for (int t = 0; t < n; t++)
+        lanes[t] = sum[t];
+}
+
 /* `streams` rows, `apart` from one another, times `real` tokens, computed as n, a constant at the
  * call. */
 INLINE void row_tokens(const struct qkind *k, tile_fn *tile, const struct mat *w, int64_t r,
@@ -196,25 +224,24 @@ INLINE void row_tokens(const struct qkind *k, tile_fn *tile, const struct mat *w
 {
     const uint8_t *row = (const uint8_t *)w->data + (size_t)r * w->row_bytes;
     const struct act_group *g = a->g + t0 * a->groups;
-    float sum[ROW_STREAMS][ROW_TOKENS_MAX] = {0};
+    float sum[ROW_STREAMS][ROW_TOKENS_MAX];
+    if (n > STREAM_TOKENS)
+        streams = 1; /* as the caller says, but a constant, so that lanes are registers */
+    for (int s = 0; s < streams; s++)
+        for (int t = 0; t < n; t++)
+            sum[s][t] = 0;
     for (int64_t g0 = 0; g0 < a->groups; g0 += SPAN_GROUPS) {
         vf lanes[ROW_STREAMS][ROW_TOKENS_MAX];
         for (int s = 0; s < streams; s++)
             UNROLL
         for (int t = 0; t < n; t++)
             lanes[s][t] = vf_set1(0);
-        for (int64_t i = g0; i < a->groups && i < g0 + SPAN_GROUPS; i++) {
-            const struct act_group *x[ROW_TOKENS_MAX];
-            groups_of(g, a->groups, i, real, n, x);
-            for (int s = 0; s < streams; s++) {
-                struct tile u;
-                load_tile(k, tile, row + (size_t)(s * apart) * w->row_bytes, i, w->cols, end_of(w),
-                          ROW_AHEAD, &u);
-                add_group(k, &u, x, n < 4 ? n : 4, lanes[s]);
-                if (n > 4)
-                    add_group(k, &u, x + 4, n - 4, lanes[s] + 4);
-            }
-        }
+        int64_t end = a->groups < g0 + SPAN_GROUPS ? a->groups : g0 + SPAN_GROUPS;
+        int64_t step = n > STREAM_TOKENS ? SPAN_GROUPS : PIECE_GROUPS;
+        for (int64_t i = g0; i < end; i += step)
+            for (int s = 0; s < streams; s++)
+                row_piece(k, tile, w, row + (size_t)(s * apart) * w->row_bytes, i,
+                          end < i + step ? end : i + step, g, a->groups, real, n, lanes[s]);
         for (int s = 0; s < streams; s++)
             UNROLL
         for (int t = 0; t < n; t++)
@@ -225,7 +252,8 @@ INLINE void row_tokens(const struct qkind *k, tile_fn *tile, const struct mat *w
             y[t * y_stride + r + s * apart] = sum[s][t];
 }
 
-typedef void row_fn(const struct mat *w, int64_t r, int64_t apart, int streams,
+/* rows [r0, r1) of each stream */
+typedef void row_fn(const struct mat *w, int64_t r0, int64_t r1, int64_t apart, int streams,
                     const struct acts *a, int64_t t0, int real, float *y, int64_t y_stride);
 
 /* Rows [r0, r1) of each stream. Tokens in equal parts of at most ROW_TOKENS_MAX, some rows at a
@@ -238,8 +266,8 @@ static void few_rows(row_fn *rows, const struct mat *w, int64_t r0, int64_t r1, 
     for (; r0 < r1; r0 += FEW_ROWS)
         for (int64_t i = 0, t = t0; i < parts; i++) {
             int64_t end = t0 + (t1 - t0) * (i + 1) / parts;
-            for (int64_t r = r0; r < r1 && r < r0 + FEW_ROWS; r++)
-                rows(w, r, apart, streams, a, t, (int)(end - t), y + t * y_stride, y_stride);
+            rows(w, r0, r1 - r0 < FEW_ROWS ? r1 : r0 + FEW_ROWS, apart, streams, a, t,
+                 (int)(end - t), y + t * y_stride, y_stride);
             t = end;
         }
 }
@@ -247,7 +275,7 @@ static void few_rows(row_fn *rows, const struct mat *w, int64_t r0, int64_t r1, 
 static void few_tokens(row_fn *rows, const struct mat *w, int64_t r0, int64_t r1,
                        const struct acts *a, int64_t t0, int64_t t1, float *y, int64_t y_stride)
 {
-    int64_t apart = (r1 - r0) / ROW_STREAMS;
+    int64_t apart = t1 - t0 > STREAM_TOKENS ? 0 : (r1 - r0) / ROW_STREAMS;
     few_rows(rows, w, r0, r0 + apart, apart, ROW_STREAMS, a, t0, t1, y, y_stride);
     few_rows(rows, w, r0 + apart * ROW_STREAMS, r1, 0, 1, a, t0, t1, y, y_stride);
 }
@@ -255,12 +283,13 @@ static void few_tokens(row_fn *rows, const struct mat *w, int64_t r0, int64_t r1
 #include "kernel/body_many.h"
 
 #define ROW_TOKENS(name, n)                                                                        \
+    for (int64_t r = r0; r < r1; r++)                                                              \
     row_tokens(&kind_##name, tile_##name, w, r, apart, streams, a, t0, real, n, y, y_stride)
 
 #define INT_MUL(id, name, ...)                                                                     \
-    static void row_tokens_##name(const struct mat *w, int64_t r, int64_t apart, int streams,      \
-                                  const struct acts *a, int64_t t0, int real, float *y,            \
-                                  int64_t y_stride)                                                \
+    static void row_tokens_##name(const struct mat *w, int64_t r0, int64_t r1, int64_t apart,      \
+                                  int streams, const struct acts *a, int64_t t0, int real,         \
+                                  float *y, int64_t y_stride)                                      \
     {                                                                                              \
         switch (real) {                                                                            \
         case 1: ROW_TOKENS(name, 1); break;                                                        \

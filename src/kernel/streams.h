@@ -5,7 +5,8 @@
  * could have in flight. So rows are read in sets of ROW_STREAMS that lie a quarter of the caller's
  * rows apart, a piece of each in turn, with ROW_AHEAD bytes asked for ahead. Two cores of an
  * Emerald Rapids read 17 to 21 GB/s in one stream and 28 to 35 in four; two or eight are slower,
- * and so are four neighbours, which share pages. Each row's sum keeps its own order. */
+ * and so are four neighbours, which share pages. Whole rows in turn gain a third of that. Each
+ * row's sum keeps its own order. */
 #pragma once
 
 enum {
