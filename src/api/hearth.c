@@ -12,7 +12,9 @@ _Static_assert((int)HEARTH_FAILED == (int)EFAIL && (int)HEARTH_BUSY == (int)EBUS
 
 struct hearth {
     struct model *model;
-    struct engine *engine;  /* NULL for an encoder */
+    struct engine *engine; /* NULL for an encoder */
+    struct model *draft;   /* guesses ahead; or NULL */
+    struct draft_model *drafter;
     struct pool *pool;      /* the engine's, or our own for an encoder */
     struct provider *local; /* answers chats and completions; NULL for an encoder */
     struct model_info info;
@@ -49,6 +51,16 @@ const char *hearth_version(void)
             memcpy(&(into), (from), (from)->size < sizeof(into) ? (from)->size : sizeof(into));    \
     } while (0)
 
+static enum status start_draft(hearth *h, const char *path, struct engine_options eo,
+                               struct err *err)
+{
+    struct model_options mo = MODEL_OPTIONS_INIT;
+    enum status s = model_open(&h->draft, path, &mo, err);
+    eo.pool = h->pool;
+    eo.n_ctx = engine_n_ctx(h->engine);
+    return s == OK ? draft_model_new(&h->drafter, h->draft, h->model, &eo, err) : s;
+}
+
 static enum status start(hearth *h, const hearth_options *o, struct err *err)
 {
     model_info(h->model, &h->info);
@@ -63,6 +75,8 @@ static enum status start(hearth *h, const hearth_options *o, struct err *err)
     enum status s = engine_new(&h->engine, h->model, &eo, err);
     if (s == OK)
         h->pool = engine_pool(h->engine);
+    if (s == OK && o->draft_model)
+        s = start_draft(h, o->draft_model, eo, err);
     if (s == OK)
         s = local_new(&h->local, h->engine, (struct str){0}, err);
     return s;
@@ -105,6 +119,8 @@ void hearth_close(hearth *h)
     if (!h)
         return;
     provider_free(h->local);
+    draft_model_free(h->drafter);
+    model_close(h->draft);
     if (h->engine)
         engine_free(h->engine);
     else
@@ -212,6 +228,7 @@ static hearth_status answer(hearth *h, struct chat_request *r, const hearth_samp
     enum status s = stop ? need_decoder(h, &e) : err_set(&e, ENOMEMORY, "no memory for stop texts");
     if (s == OK) {
         params_from(&r->params, &given, stop);
+        r->params.draft_model = h->drafter;
         s = provider_chat(h->local, r, &sink, &e);
     }
     if (s == OK && result)

@@ -243,6 +243,7 @@ static enum status sched_chat(struct provider *p, const struct chat_request *r,
         j->params = t.params;
         if (j->params.n_ctx == 0 || j->params.n_ctx > s->max_ctx)
             j->params.n_ctx = s->max_ctx;
+        j->params.draft_model = s->draft;
         j->priority = r->priority;
         j->seq = -1;
         j->leader = -1;
@@ -277,12 +278,14 @@ static void sched_free(struct provider *p)
         free(s->scratch);
         sched_save_prefixes(s);
         prefix_release(&s->prefixes);
+        draft_model_free(s->draft);
         engine_free(s->e);
     }
     prompt_format_free(s->format);
     free(s->identity);
     free(s->rows);
     free(s->stepping);
+    free(s->wishes);
     free(s->waiting.v);
     free(s->running.v);
     free(s);
@@ -327,8 +330,9 @@ static enum status make_scratch(struct sched *s, struct err *err)
     enum status st = OK;
     s->rows = mem_array((size_t)s->max_rows, sizeof *s->rows);
     s->stepping = mem_array((size_t)s->max_rows, sizeof(struct job *));
+    s->wishes = mem_array((size_t)s->max_rows, sizeof(struct draft_wish *));
     s->scratch = mem_array((size_t)n, sizeof(struct sampler_scratch *));
-    if (!s->rows || !s->stepping || !s->scratch)
+    if (!s->rows || !s->stepping || !s->wishes || !s->scratch)
         return err_set(err, ENOMEMORY, "scheduler: no memory for steps of %d rows", s->max_rows);
     for (int i = 0; st == OK && i < n; i++)
         st = sampler_scratch_new(&s->scratch[i], (size_t)s->n_vocab, err);
@@ -357,6 +361,14 @@ static enum status sched_init(struct sched *s, const struct sched_options *o, st
     eo.max_logits = eo.max_rows;
     if (st == OK)
         st = engine_new(&s->e, s->model, &eo, err);
+    if (st != OK)
+        return st;
+    /* the draft's engine looks back as far, steps as wide, and works with the same threads */
+    eo.pool = engine_pool(s->e);
+    eo.n_ctx = engine_n_ctx(s->e);
+    eo.max_logits = 0;
+    if (o->draft)
+        st = draft_model_new(&s->draft, o->draft, s->model, &eo, err);
     if (st != OK)
         return st;
     struct model_info info;

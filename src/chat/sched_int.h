@@ -47,6 +47,7 @@ struct sched {
     struct sched_options o;
     const struct model *model;
     struct engine *e;
+    struct draft_model *draft; /* or NULL */
     struct prompt_format *format;
     char *identity; /* of the model, for the store */
     int64_t max_ctx, n_vocab;
@@ -57,8 +58,9 @@ struct sched {
     struct job_list waiting, running;
     struct prefix_cache prefixes;
     int n_admitted;
-    struct step_row *rows; /* (max_rows) */
-    struct job **stepping; /* (max_rows): jobs in the step */
+    struct step_row *rows;      /* (max_rows) */
+    struct job **stepping;      /* (max_rows): jobs in the step */
+    struct draft_wish **wishes; /* (max_rows), with a draft model */
     int n_stepping;
     struct sampler_scratch **scratch; /* of each thread of the engine's pool */
     int64_t reserved;                 /* free pages that the step's rows will take */

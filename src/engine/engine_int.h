@@ -57,7 +57,7 @@ struct engine {
     const struct model *m;
     const struct kernel_ops *k;
     struct pool *pool;
-    bool exact;
+    bool lent_pool, exact;
     int64_t n_ctx;
     int max_rows, max_logits;
 

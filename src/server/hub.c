@@ -2,7 +2,8 @@
  * the list that others wait on, so that two requests never load the same model twice and a slow
  * load stops nobody else.
  *
- * Memory is counted in bytes that were reserved: a model's weights plus its KV cache. The cache is
+ * Memory is counted in bytes that were reserved: a model's weights plus its KV cache, and both of
+ * the draft model beside it. The cache is
  * one pool for all requests of a model (chat/sched.h), so a request with another context length
  * needs no reload. A model larger than all memory still loads when nothing else is there: its
  * weights are mapped. */
@@ -24,7 +25,7 @@ enum state { LOADING, READY, LEAVING };
 struct loaded_model {
     struct loaded_model *next;
     struct store_model *entry;
-    struct model *model;
+    struct model *model, *draft; /* draft: guesses ahead; or NULL */
     struct lora **loras;
     float *scales;
     size_t n_loras;
@@ -60,6 +61,8 @@ static void free_model(struct loaded_model *l)
     free(l->loras);
     free(l->scales);
     pool_free(l->pool);
+    if (l->draft)
+        model_close(l->draft);
     model_close(l->model);
     store_model_free(l->entry);
     pthread_mutex_destroy(&l->encoding);
@@ -90,6 +93,7 @@ static enum status start_decoder(struct hub *h, struct loaded_model *l, struct e
     struct sched_options so = {
         .engine = {.n_threads = h->o.threads, .n_ctx = l->n_ctx, .kv_type = h->o.kv_type},
         .max_queue = h->o.max_queue,
+        .draft = l->draft,
         .chat_template = l->entry->template_text,
         .store = h->prefixes,
         .identity = l->entry->digest,
@@ -173,19 +177,36 @@ static void wait_changed(struct hub *h)
     pthread_cond_timedwait(&h->changed, &h->lock, &until);
 }
 
+static uint64_t weight_bytes(const struct loaded_model *l)
+{
+    struct model_info info;
+    uint64_t n = 0;
+    model_info(l->model, &info);
+    n = info.weight_bytes;
+    if (l->draft) {
+        model_info(l->draft, &info);
+        n += info.weight_bytes;
+    }
+    return n;
+}
+
+static uint64_t kv_bytes(const struct hub *h, const struct loaded_model *l, int64_t n_ctx)
+{
+    return model_kv_bytes(l->model, h->o.kv_type, n_ctx) +
+           (l->draft ? model_kv_bytes(l->draft, h->o.kv_type, n_ctx) : 0);
+}
+
 /* Reserves weights and a KV cache of `least` to `most` tokens for l, evicting idle models, and
  * waiting for busy ones while the caller is still there. Called with the lock held. */
 static enum status make_room(struct hub *h, struct loaded_model *l, int64_t least, int64_t most,
                              const atomic_int *gone, struct err *err)
 {
-    struct model_info info;
-    model_info(l->model, &info);
-    uint64_t weights = info.weight_bytes, kv = model_kv_bytes(l->model, h->o.kv_type, least);
+    uint64_t weights = weight_bytes(l), kv = kv_bytes(h, l, least);
     for (;;) {
         uint64_t used = reserved(h);
         if (used <= h->memory && weights + kv <= h->memory - used) {
             uint64_t spare = (h->memory - used - weights - kv) / 2, page;
-            page = model_kv_bytes(l->model, h->o.kv_type, 1);
+            page = kv_bytes(h, l, 1);
             int64_t more = page ? (int64_t)(spare / page) * 64 : 0;
             l->n_ctx = more < most - least ? least + more : most;
             break;
@@ -214,11 +235,33 @@ static enum status make_room(struct hub *h, struct loaded_model *l, int64_t leas
         }
     }
     l->weight_bytes = weights;
-    l->kv_bytes = model_kv_bytes(l->model, h->o.kv_type, l->n_ctx);
+    l->kv_bytes = kv_bytes(h, l, l->n_ctx);
     return OK;
 }
 
 /* ---- loading ---- */
+
+/* The model that guesses ahead: the entry's own, or the server's. It changes the speed only, so
+ * that one that cannot be used is passed over. */
+static void open_draft(struct hub *h, struct loaded_model *l, struct model_options *mo)
+{
+    struct err err;
+    const char *own = l->entry->draft_path, *path = own ? own : h->o.draft_path;
+    if (!path)
+        return;
+    enum status s = model_open(&l->draft, path, mo, &err);
+    if (s == OK)
+        s = draft_model_check(l->draft, l->model, &err);
+    if (s == OK)
+        return;
+    if (own) /* the server's is for those models that it fits */
+        log_warn("model '%s' runs without its draft model: %s", l->entry->name.model, err.msg);
+    else
+        log_info("model '%s' runs without the draft model: %s", l->entry->name.model, err.msg);
+    if (l->draft)
+        model_close(l->draft);
+    l->draft = NULL;
+}
 
 /* Fills the record, which is in the list and held by nobody else. Called without the lock. */
 static enum status load(struct hub *h, struct loaded_model *l, int64_t n_ctx,
@@ -240,6 +283,8 @@ static enum status load(struct hub *h, struct loaded_model *l, int64_t n_ctx,
     int64_t most = h->o.kv_tokens > 0 ? h->o.kv_tokens : default_ctx(h, l->model) * POOL_REQUESTS;
     if (info.kind == MODEL_ENCODER)
         least = most = 0;
+    else
+        open_draft(h, l, &mo);
     pthread_mutex_lock(&h->lock);
     s = make_room(h, l, least, most > least ? most : least, gone, err);
     pthread_mutex_unlock(&h->lock);
@@ -290,6 +335,7 @@ static void fill_lease(struct hub *h, struct loaded_model *l, int64_t n_ctx, str
     out->entry = l->entry;
     out->provider = l->provider;
     out->n_ctx = n_ctx > 0 ? n_ctx : default_ctx(h, l->model);
+    out->draft_max = h->o.draft_max < 0 ? 0 : h->o.draft_max ? h->o.draft_max : DRAFT_DEFAULT;
     if (l->provider && out->n_ctx > trained)
         out->n_ctx = trained;
     l->request_ctx = out->n_ctx;

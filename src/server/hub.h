@@ -22,6 +22,10 @@ struct hub_options {
     uint64_t prefix_memory, prefix_disk;
     const char *prefix_folder;
     int64_t kv_tokens; /* KV cache of a model, for all its requests; 0: by memory */
+    /* A smaller model that guesses ahead for every model of the same vocabulary that brings none of
+     * its own (Modelfile: DRAFT); NULL: none. */
+    const char *draft_path;
+    int draft_max; /* tokens guessed ahead, of a request that says nothing; 0: as usual, -1: none */
 };
 
 NODISCARD enum status hub_new(struct hub **out, const struct hub_options *o, struct err *err);
@@ -35,6 +39,7 @@ struct lease {
     const struct store_model *entry; /* name, digest, parameters, template, system, messages */
     struct provider *provider;       /* of a decoder; else NULL */
     int64_t n_ctx;                   /* of one request */
+    int draft_max;                   /* tokens guessed ahead at most, unless the request says */
     double load_s;                   /* 0: it was there */
     int64_t keep_alive_ns;           /* how long it stays after release */
 };
@@ -66,9 +71,9 @@ NODISCARD enum status hub_pin(struct hub *h, struct str name, bool pin, struct e
 
 struct hub_model {
     struct str name, digest;
-    uint64_t weight_bytes, kv_bytes;
-    int64_t n_ctx, users;    /* n_ctx: of the last request, in tokens */
-    int64_t expires_unix_ns; /* -1: never */
+    uint64_t weight_bytes, kv_bytes; /* with those of its draft model */
+    int64_t n_ctx, users;            /* n_ctx: of the last request, in tokens */
+    int64_t expires_unix_ns;         /* -1: never */
     struct sched_stats stats;
 };
 /* Calls fn for each loaded model, longest remaining first. */

@@ -194,9 +194,13 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Guesses for all of them; NULL: none does. */
+static struct model *second;
+
 static struct provider *scheduler(int64_t n_ctx, int64_t max_ctx, int max_rows, int max_queue)
 {
     struct sched_options o = {
+        .draft = second,
         .engine = {.n_threads = 2, .n_ctx = n_ctx, .max_rows = max_rows},
         .max_ctx = max_ctx,
         .max_queue = max_queue,
@@ -423,6 +427,61 @@ static void test_prefixes(void **state)
     engine_free(ref.e);
 }
 
+/* The same answers with a model that guesses ahead: the target's own weights, which are always
+ * right where prompt lookup is silent, and in a cache that is too small for all. */
+static void test_second_model(void **state)
+{
+    (void)state;
+    struct sched_stats stats;
+    second = fix.model;
+    storm(21, 16, 8192, 256, 64, &stats);
+    assert_true(stats.cached_tokens > 0);
+    assert_true(stats.accepted > 10);
+    assert_true(stats.drafted > stats.accepted);
+    test_small_cache(state);
+    test_shifted(state);
+    storm(23, 12, 320, 160, 24, &stats);
+
+    /* four at once that say nothing twice: nearly all tokens come as right guesses */
+    struct provider *p = scheduler(2048, 0, 64, 0);
+    struct alone ref = reference(2048);
+    struct ask asks[4];
+    for (int i = 0; i < 4; i++) {
+        asks[i] = simple(300 + (uint64_t)i, 30, 60);
+        asks[i].params.sampler.temperature = 0;
+        asks[i].params.draft = 8;
+        asks[i].params.draft_always = true;
+        ask_start(&asks[i], p);
+    }
+    int64_t drafted = 0, accepted = 0;
+    for (int i = 0; i < 4; i++) {
+        ask_wait(&asks[i]);
+        same_answer(&ref, &asks[i]);
+        drafted += asks[i].usage.drafted_tokens;
+        accepted += asks[i].usage.accepted_tokens;
+        ask_free(&asks[i]);
+    }
+    assert_true(accepted >= 150 && accepted <= drafted);
+    provider_free(p);
+    engine_free(ref.e);
+    second = NULL;
+}
+
+static void test_strange_second_model(void **state)
+{
+    (void)state;
+    struct sched_options o = {.engine = {.n_threads = 1, .n_ctx = 256}};
+    struct model *m;
+    struct provider *p;
+    struct err err;
+    assert_ok(model_open(&m, HEARTH_SOURCE_DIR "/tests/data/golden/hf/llama2", NULL, &err));
+    o.draft = m;
+    assert_int_equal(sched_new(&p, fix.model, &o, &err), EUSAGE);
+    assert_null(p);
+    assert_non_null(strstr(err.msg, "expected models of one vocabulary"));
+    model_close(m);
+}
+
 /* A sink that does not return holds up nobody else, those with the same prompt neither, and loses
  * nothing. */
 static void test_slow_sink(void **state)
@@ -575,6 +634,8 @@ int main(void)
         cmocka_unit_test(test_small_cache),
         cmocka_unit_test(test_shifted),
         cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_second_model),
+        cmocka_unit_test(test_strange_second_model),
         cmocka_unit_test(test_slow_sink),
         cmocka_unit_test(test_queue_and_cancel),
         cmocka_unit_test(test_errors),
