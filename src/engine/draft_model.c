@@ -1,7 +1,7 @@
-/* The texts of a draft model, in its own cache. Nobody has to say what changed: before each guess the
- * positions that a sequence holds are compared with the text from where they were known to agree,
- * what differs (guesses that were wrong) is forgotten, and the rest is read. So answers may stop,
- * lose their pages and come back, or be shifted, without a word to this file. */
+/* The texts of a draft model, in its own cache. Nobody has to say what changed: before each guess
+ * the positions that a sequence holds are compared with the text from where they were known to
+ * agree, what differs (guesses that were wrong) is forgotten, and the rest is read. So answers may
+ * stop, lose their pages and come back, or be shifted, without a word to this file. */
 #include "engine/draft_model.h"
 #include "base/clock.h"
 #include "base/mem.h"

@@ -264,6 +264,8 @@ static int send_line(struct stream *st)
 
 static const char *reason_of(const struct chat_usage *u)
 {
+    if (u->end == GEN_CANCELLED)
+        return "cancelled";
     return u->end == GEN_LENGTH || u->end == GEN_CONTEXT ? "length" : "stop";
 }
 
@@ -361,7 +363,7 @@ static int on_event(void *ctx, const struct chat_event *ev)
     case CHAT_THINKING:
     case CHAT_CALL: return st->stream ? stream_event(st, ev) : 0;
     case CHAT_DONE:
-        if (ev->usage->end == GEN_CANCELLED)
+        if (ev->usage->end == GEN_CANCELLED && !http_cancelled(st->a->q))
             return 1;
         write_done(st, ev);
         if (st->stream)

@@ -558,6 +558,8 @@ enum status ollama_embed(struct http_request *q, struct reply *reply, struct err
         else if (json_string_length(one) || json_is_array(input))
             s = write_embedding(&a, json_str(one), truncate, true, dimensions, &w, &tokens, err);
     }
+    if (s == OK && *q->gone)
+        s = err_set(err, ECANCEL, "stopped after %lld tokens", (long long)tokens);
     jsonw_end(&w);
     jsonw_kint(&w, "total_duration", ns_of(clock_since(q->start_ns)));
     jsonw_kint(&w, "load_duration", ns_of(a.lease.load_s));

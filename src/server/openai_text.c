@@ -207,6 +207,8 @@ static void write_choice(struct stream *st, struct jsonw *w, int i, struct str t
         jsonw_str(w, str_from(finish));
     else
         jsonw_null(w);
+    if (finish && st->choices[i].an.usage.end == GEN_CANCELLED)
+        jsonw_kbool(w, "cancelled", true);
     jsonw_end(w);
 }
 
@@ -227,7 +229,7 @@ static int on_event(void *ctx, int i, const struct chat_event *ev)
     struct chat_event text = *ev;
     if (ev->kind == CHAT_THINKING)
         text.kind = CHAT_TEXT; /* nothing is set apart in plain text */
-    if (ev->kind == CHAT_DONE && ev->usage->end == GEN_CANCELLED)
+    if (ev->kind == CHAT_DONE && ev->usage->end == GEN_CANCELLED && !http_cancelled(st->a->q))
         return 1;
     if (ev->logprob)
         add_logprob(c, ev->logprob);
@@ -458,6 +460,8 @@ static enum status embeddings(struct ask *a, struct buf *out, struct err *err)
     jsonw_kint(&w, "total_tokens", tokens);
     jsonw_end(&w);
     jsonw_end(&w);
+    if (s == OK && *a->q->gone)
+        s = err_set(err, ECANCEL, "stopped after %lld tokens", (long long)tokens);
     return s == OK ? buf_check(out, "embeddings", err) : s;
 }
 
