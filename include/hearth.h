@@ -177,9 +177,10 @@ HEARTH_API int64_t hearth_detokenize(const hearth *h, const int32_t *ids, size_t
 HEARTH_API hearth_status hearth_logits(hearth *h, const int32_t *ids, size_t n, float *out,
                                        hearth_error *err);
 
-/* ---- encoders ---- */
+/* ---- embeddings ---- */
 
-/* The mean-pooled embedding of a text, scaled to length 1: n_embd floats. */
+/* The embedding of a text, scaled to length 1: n_embd floats. Its hidden states are pooled as the
+ * model's file says; else an encoder's mean is taken, and a decoder's last. */
 HEARTH_API hearth_status hearth_embed(hearth *h, const char *text, size_t n, float *out,
                                       hearth_error *err);
 

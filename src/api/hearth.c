@@ -2,6 +2,7 @@
  * results, and owns one engine per handle. No behaviour of its own. */
 #include "hearth.h"
 #include "base/mem.h"
+#include "engine/embed.h"
 #include "engine/encoder.h"
 #include "chat/local.h"
 #include <stdlib.h>
@@ -329,24 +330,24 @@ hearth_status hearth_logits(hearth *h, const int32_t *ids, size_t n, float *out,
     return tell(s, &e, err);
 }
 
-/* ---- encoders ---- */
+/* ---- embeddings ---- */
 
 hearth_status hearth_embed(hearth *h, const char *text, size_t n, float *out, hearth_error *err)
 {
     struct tokens t = {0};
     struct encoder_out hidden = {0};
     struct err e = {0};
-    enum status s = OK;
-    if (h->engine)
-        s = err_set(&e, EUNSUPPORTED, "'%s' (%s) generates text, expected an encoder", h->name,
-                    h->arch);
+    enum pooling how;
+    enum status s = model_pooling(h->model, &how, NULL, &e);
     if (s == OK)
         s = tokenizer_encode(model_tokenizer(h->model), (struct str){text, n}, TOKENIZE_ADD_SPECIAL,
                              &t, &e);
-    if (s == OK)
+    if (s == OK && h->engine)
+        s = engine_embed(h->engine, t.id, t.n, how, true, out, &e);
+    else if (s == OK)
         s = encoder_run(h->model, h->pool, t.id, NULL, t.n, HEAD_NONE, h->exact, &hidden, &e);
-    if (s == OK)
-        encoder_pool(&hidden, POOL_MEAN, true, out);
+    if (s == OK && !h->engine)
+        encoder_pool(&hidden, how, true, out);
     encoder_out_release(&hidden);
     tokens_free(&t);
     return tell(s, &e, err);

@@ -72,7 +72,8 @@ static bool take_inbox(struct sched *s)
     s->inbox_end = &s->inbox;
     s->n_waiting += s->n_inbox;
     s->n_inbox = 0;
-    bool stop = s->stopping && !j && !s->waiting.n && !s->running.n;
+    sched_embed_take_inbox(s);
+    bool stop = s->stopping && !j && !s->waiting.n && !s->running.n && !s->embeds;
     pthread_mutex_unlock(&s->mutex);
     for (struct job *next; j; j = next) {
         next = j->next;
@@ -95,11 +96,11 @@ static void rest(struct sched *s)
         until.tv_sec++;
     }
     pthread_mutex_lock(&s->mutex);
-    if (s->running.n || s->waiting.n) {
-        if (!s->inbox)
+    if (s->running.n || s->waiting.n || s->embeds) {
+        if (!s->inbox && !s->embed_inbox)
             pthread_cond_timedwait(&s->work, &s->mutex, &until);
     } else {
-        while (!s->inbox && !s->stopping)
+        while (!s->inbox && !s->embed_inbox && !s->stopping)
             pthread_cond_wait(&s->work, &s->mutex);
     }
     pthread_mutex_unlock(&s->mutex);
@@ -137,7 +138,9 @@ static void *run(void *ctx)
         end_unwanted(s, &s->running);
         sched_admit(s);
         sched_publish(s);
-        if (!sched_step(s))
+        bool worked = sched_step(s);
+        worked = sched_embed_step(s) || worked;
+        if (!worked)
             rest(s);
     }
     return NULL;
@@ -271,6 +274,7 @@ static void sched_free(struct provider *p)
         pthread_join(s->thread, NULL);
         pthread_mutex_destroy(&s->mutex);
         pthread_cond_destroy(&s->work);
+        pthread_cond_destroy(&s->embedded);
     }
     if (s->e) {
         for (int i = 0; s->scratch && i < pool_size(engine_pool(s->e)); i++)
@@ -309,6 +313,8 @@ static enum status start_thread(struct sched *s, struct err *err)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->work, &monotonic);
+    pthread_cond_init(&s->embedded, NULL);
+    s->embed_inbox_end = &s->embed_inbox;
     pthread_condattr_destroy(&monotonic);
     s->inbox_end = &s->inbox;
     /* signals are for the threads that wait for them */
@@ -321,6 +327,7 @@ static enum status start_thread(struct sched *s, struct err *err)
         return OK;
     pthread_mutex_destroy(&s->mutex);
     pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->embedded);
     return err_set(err, EFAIL, "scheduler: cannot start its thread: %s", strerror(rc));
 }
 

@@ -22,8 +22,7 @@ static bool blocked(struct job *j)
     return true;
 }
 
-/* Rows that prompts may take beside `n` rows of answers. */
-static int prompt_rows(const struct sched *s, int n)
+int sched_prompt_rows(const struct sched *s, int n)
 {
     int left = s->max_rows - n;
     if (n == 0)
@@ -84,7 +83,7 @@ static void make_guesses(struct sched *s, int n_answers, int beside)
             s->wishes[n_wishes++] = w;
     }
     if (n_wishes)
-        draft_model_make(s->draft, s->wishes, n_wishes, prompt_rows(s, n));
+        draft_model_make(s->draft, s->wishes, n_wishes, sched_prompt_rows(s, n));
 }
 
 static int plan_answers(struct sched *s, int *n_logits)
@@ -94,7 +93,7 @@ static int plan_answers(struct sched *s, int *n_logits)
         left += !gen_reading(s->running.v[i]->gen);
         n_reading += gen_reading(s->running.v[i]->gen);
     }
-    int beside = n_reading ? prompt_rows(s, left) : 0;
+    int beside = n_reading ? sched_prompt_rows(s, left) : 0;
     make_guesses(s, left, beside);
     for (size_t i = 0; i < s->running.n; i++) {
         struct job *j = s->running.v[i];
@@ -127,7 +126,7 @@ static int rows_with_room(struct sched *s, struct job *j, int n, size_t at)
 
 static int plan_prompts(struct sched *s, int n, int *n_logits)
 {
-    int left = prompt_rows(s, n), begin = n;
+    int left = sched_prompt_rows(s, n), begin = n;
     for (size_t i = 0; i < s->running.n && left > 0; i++) {
         struct job *j = s->running.v[i];
         if (!gen_reading(j->gen))

@@ -536,7 +536,7 @@ static void prepare_seqs(struct engine *e)
     }
 }
 
-enum status engine_step(struct engine *e, const struct step_row *rows, int n, struct err *err)
+static enum status step(struct engine *e, const struct step_row *rows, int n, struct err *err)
 {
     enum status s = check_rows(e, rows, n, err);
     if (s == OK)
@@ -551,9 +551,29 @@ enum status engine_step(struct engine *e, const struct step_row *rows, int n, st
     return OK;
 }
 
+enum status engine_step(struct engine *e, const struct step_row *rows, int n, struct err *err)
+{
+    e->no_head = false;
+    return step(e, rows, n, err);
+}
+
+enum status engine_step_hidden(struct engine *e, const struct step_row *rows, int n,
+                               struct err *err)
+{
+    e->no_head = true;
+    return step(e, rows, n, err);
+}
+
+const float *engine_hidden(const struct engine *e, int i)
+{
+    if (i < 0 || i >= e->n_wanted)
+        hearth_bug("hidden state %d was asked for, the last step gave %d", i, e->n_wanted);
+    return e->norm + i * e->m->hp.n_embd;
+}
+
 void engine_logits_keep(struct engine *e, int first, int n)
 {
-    if (first < 0 || n < 1 || n > e->max_logits || first > e->n_wanted - n)
+    if (e->no_head || first < 0 || n < 1 || n > e->max_logits || first > e->n_wanted - n)
         hearth_bug("logits %d to %d were asked for, the last step gave %d, %d at a time", first,
                    first + n - 1, e->n_wanted, e->max_logits);
     if (first >= e->logits_at && first + n <= e->logits_at + e->n_logits)

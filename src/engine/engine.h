@@ -94,6 +94,13 @@ struct step_row {
  * count or sequence. */
 NODISCARD enum status engine_step(struct engine *e, const struct step_row *rows, int n_rows,
                                   struct err *err);
+/* The same without logits: for rows with `logits` set their hidden states are made, as the head
+ * would read them (behind the last norm); engine_logits must not be asked. */
+NODISCARD enum status engine_step_hidden(struct engine *e, const struct step_row *rows, int n_rows,
+                                         struct err *err);
+/* n_embd float32: the hidden state behind the last norm of the i-th row (in row order) of the last
+ * step that asked for logits or hidden states. Valid until the next step. */
+const float *engine_hidden(const struct engine *e, int i);
 /* How many rows, at most n, the next step can append to seq so that each gets the bits of a row
  * appended in a step of its own: fewer than n where the context or the free pages end, and where
  * the model's angles change with the length. 0: there is no room for one. */

@@ -402,7 +402,7 @@ enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx, int64_t k
 {
     struct store_model *entry;
     struct loaded_model *l = NULL;
-    *out = (struct lease){.keep_alive_ns = keep_alive_ns};
+    *out = (struct lease){.keep_alive_ns = keep_alive_ns, .gone = gone};
     if (n_ctx < 0)
         return err_set(err, EUSAGE, "num_ctx: %lld, expected 1 or more", (long long)n_ctx);
     enum status s = store_find(h->o.store, name, &entry, err);
@@ -505,53 +505,71 @@ enum status hub_pin(struct hub *h, struct str name, bool pin, struct err *err)
 
 /* ---- embeddings ---- */
 
-static enum status embed(struct loaded_model *l, struct tokens *ids, struct buf *floats,
+/* The pooled states of ids, v having room for n_embd floats. */
+static enum status embed(const struct lease *lease, const struct tokens *ids, float *v,
                          struct err *err)
 {
+    struct loaded_model *l = lease->loaded;
     struct encoder_out out;
-    pthread_mutex_lock(&l->encoding);
-    enum status s =
-        encoder_run(l->model, l->pool, ids->id, NULL, ids->n, HEAD_NONE, false, &out, err);
-    pthread_mutex_unlock(&l->encoding);
+    enum pooling how;
+    enum status s = model_pooling(l->model, &how, NULL, err);
     if (s != OK)
         return s;
-    char *room = buf_grow(floats, (size_t)out.cols * sizeof(float));
-    float *pooled = room ? mem_array((size_t)out.cols, sizeof *pooled) : NULL;
-    if (pooled) {
-        encoder_pool(&out, POOL_MEAN, false, pooled);
-        memcpy(room, pooled, (size_t)out.cols * sizeof(float));
-    } else {
-        s = err_set(err, ENOMEMORY, "embedding: no memory for %lld floats", (long long)out.cols);
-    }
-    free(pooled);
+    if (l->provider)
+        return sched_embed(l->provider, ids->id, ids->n, how, lease->gone, v, err);
+    pthread_mutex_lock(&l->encoding);
+    s = encoder_run(l->model, l->pool, ids->id, NULL, ids->n, HEAD_NONE, false, &out, err);
+    pthread_mutex_unlock(&l->encoding);
+    if (s == OK)
+        encoder_pool(&out, how, false, v);
     encoder_out_release(&out);
     return s;
+}
+
+/* Cuts ids to what the model can read: the end goes, but not a special token that ends it. */
+static enum status cut(const struct lease *lease, struct tokens *ids, bool truncate,
+                       struct err *err)
+{
+    const struct tokenizer *tok = model_tokenizer(lease->model);
+    bool encoder = !lease->provider;
+    size_t most = (size_t)(encoder ? encoder_max_tokens(lease->model) : lease->n_ctx);
+    if (ids->n <= most)
+        return OK;
+    if (!truncate)
+        return err_set(err, ECONTEXT,
+                       "the input length exceeds the context length: %zu tokens, at most %zu",
+                       ids->n, most);
+    if (encoder || tokenizer_attr(tok, ids->id[ids->n - 1]) == TOKEN_CONTROL)
+        ids->id[most - 1] = ids->id[ids->n - 1];
+    ids->n = most;
+    return OK;
 }
 
 enum status hub_embed(struct lease *lease, struct str text, bool truncate, struct buf *floats,
                       int64_t *n_tokens, struct err *err)
 {
-    struct loaded_model *l = lease->loaded;
     struct tokens ids = {0};
+    struct model_info info;
     *n_tokens = 0;
-    if (l->provider)
-        return err_set(err, EUSAGE, "\"%s\" does not support embeddings", l->entry->name.model);
-    enum status s =
-        tokenizer_encode(model_tokenizer(l->model), text, TOKENIZE_ADD_SPECIAL, &ids, err);
-    size_t most = (size_t)encoder_max_tokens(l->model);
-    if (s == OK && ids.n > most) {
-        if (!truncate)
-            s = err_set(err, ECONTEXT,
-                        "the input length exceeds the context length: %zu tokens, at most %zu",
-                        ids.n, most);
-        ids.id[most - 1] = ids.id[ids.n - 1];
-        ids.n = most;
-    }
+    model_info(lease->model, &info);
+    size_t bytes = (size_t)info.n_embd * sizeof(float);
+    float *v = mem_array((size_t)info.n_embd, sizeof *v);
+    char *room = v ? buf_grow(floats, bytes) : NULL;
+    enum status s = OK;
+    if (!room)
+        s = err_set(err, ENOMEMORY, "embedding: no memory for %lld floats", (long long)info.n_embd);
     if (s == OK)
-        s = embed(l, &ids, floats, err);
+        s = tokenizer_encode(model_tokenizer(lease->model), text, TOKENIZE_ADD_SPECIAL, &ids, err);
+    if (s == OK)
+        s = cut(lease, &ids, truncate, err);
+    if (s == OK && ids.n == 0)
+        memset(room, 0, bytes); /* no text, and no special tokens around it */
+    else if (s == OK && (s = embed(lease, &ids, v, err)) == OK)
+        memcpy(room, v, bytes);
     if (s == OK)
         *n_tokens = (int64_t)ids.n;
     tokens_free(&ids);
+    free(v);
     return s;
 }
 
@@ -611,11 +629,16 @@ enum status hub_rank(struct lease *lease, struct str query, struct str document,
     struct loaded_model *l = lease->loaded;
     struct tokens ids = {0}, types = {0};
     struct encoder_out out = {0};
-    if (l->provider)
+    bool for_embeddings = false;
+    enum pooling how;
+    enum status s = model_pooling(l->model, &how, &for_embeddings, err);
+    if (s != OK)
+        return s;
+    if (l->provider && !for_embeddings)
         return err_set(err, EUSAGE, "\"%s\" does not support ranking", l->entry->name.model);
-    if (encoder_head(l->model) != HEAD_SEQUENCE)
+    if (l->provider || encoder_head(l->model) != HEAD_SEQUENCE)
         return rank_cosine(lease, query, document, score, n_tokens, err);
-    enum status s = pair_ids(l, query, document, &ids, &types, err);
+    s = pair_ids(l, query, document, &ids, &types, err);
     if (s == OK) {
         pthread_mutex_lock(&l->encoding);
         s = encoder_run(l->model, l->pool, ids.id, types.id, ids.n, HEAD_SEQUENCE, false, &out,

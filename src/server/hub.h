@@ -42,6 +42,7 @@ struct lease {
     int draft_max;                   /* tokens guessed ahead at most, unless the request says */
     double load_s;                   /* 0: it was there */
     int64_t keep_alive_ns;           /* how long it stays after release */
+    const atomic_int *gone;          /* hub_acquire's: ends embeddings with ECANCEL */
 };
 enum { KEEP_DEFAULT = -2, KEEP_FOREVER = -1 };
 
@@ -52,9 +53,9 @@ NODISCARD enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx,
                                   int64_t keep_alive_ns, const atomic_int *gone, struct lease *out,
                                   struct err *err);
 void hub_release(struct lease *l);
-/* Appends one text's pooled hidden states (n_embd floats, not normalized) to floats; a model's
- * texts take turns. truncate: a text longer than the model's positions loses its end, but not the
- * last special token; else ECONTEXT. EUSAGE for a model that makes no embeddings. */
+/* Appends one text's pooled hidden states (model_pooling; n_embd floats, not normalized) to floats.
+ * An encoder's texts take turns, a decoder's are read beside its answers. truncate: a text longer
+ * than the context loses its end, but not the last special token; else ECONTEXT. */
 NODISCARD enum status hub_embed(struct lease *l, struct str text, bool truncate, struct buf *floats,
                                 int64_t *n_tokens, struct err *err);
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Ollama's routes where curl is enough: prompts that are rendered and not answered.
+# Ollama's routes without its clients: prompts that are rendered and not answered, embeddings by
+# models that generate.
 set -u
 . "$(dirname "$0")/support.bash"
 unset HEARTH_HOST OLLAMA_HOST OLLAMA_ORIGINS OTEL_EXPORTER_OTLP_ENDPOINT
@@ -72,6 +73,67 @@ text = rendered(g, prompt="hi")
 assert post(g, {**o, "prompt": "hi"})[1]["response"] == post(g, {**o, "prompt": text, "raw": True})[1]["response"]
 assert post(g, {"model": "go", "prompt": "x", "_debug_render_only": "yes"})[0] == 400
 assert post(g, {**o, "prompt": "hi", "_debug_render_only": False})[1]["done"] is True
+END
+# embeddings by a model that generates: those of the program, of length 1 or as they are
+printf 'the sky is blue' >"$tmp/text"
+rc_in_file() { "$hearth" embed "$@" <"$tmp/text"; }
+rc_in_file "$tiny" --json >"$tmp/one" || fail "embed"
+rc_in_file "$tiny" --json --no-normalize >"$tmp/raw" || fail "embed --no-normalize"
+rc_in_file "$tiny" --json --pooling last --threads 1 >"$tmp/last" || fail "embed --pooling last"
+cmp -s "$tmp/one" "$tmp/last" || fail "the default is not the last token's state"
+rc_in_file "$tiny" --json --pooling mean >"$tmp/mean" || fail "embed --pooling mean"
+cmp -s "$tmp/one" "$tmp/mean" && fail "the mean is the last token's state"
+python3 - "$url" "$tmp" <<'END' || fail "embeddings"
+import base64, json, math, struct, sys, threading, urllib.error, urllib.request
+url, tmp = sys.argv[1:]
+one, raw = (json.load(open(f"{tmp}/{n}")) for n in ("one", "raw"))
+
+def post(path, body):
+    q = urllib.request.Request(url + path, json.dumps(body).encode())
+    try:
+        with urllib.request.urlopen(q, timeout=60) as r:
+            return r.status, json.loads(r.read())
+    except urllib.error.HTTPError as e:
+        return e.code, json.loads(e.read())
+
+def near(a, b):
+    return len(a) == len(b) and max(abs(x - y) for x, y in zip(a, b)) < 1e-6
+
+text = "the sky is blue"
+status, a = post("/api/embed", {"model": "own", "input": text})
+assert status == 200, a
+assert near(a["embeddings"][0], one["embedding"]) and a["prompt_eval_count"] == one["tokens"], a
+assert abs(sum(x * x for x in a["embeddings"][0]) - 1) < 1e-5
+status, a = post("/api/embeddings", {"model": "own", "prompt": text})
+assert status == 200 and near(a["embedding"], raw["embedding"])
+assert abs(sum(x * x for x in a["embedding"]) - 1) > 1e-3  # it is not scaled
+status, a = post("/v1/embeddings", {"model": "own", "input": [text, "b"], "encoding_format": "base64"})
+assert status == 200 and len(a["data"]) == 2, a
+v = base64.b64decode(a["data"][0]["embedding"])
+assert near(struct.unpack(f"<{len(v) // 4}f", v), one["embedding"])
+status, a = post("/api/embed", {"model": "own", "input": [text, "b", text], "dimensions": 8})
+e = a["embeddings"]
+assert len(e) == 3 and len(e[0]) == 8 and e[0] == e[2] != e[1], a
+# a text that is too long: cut, or refused
+long = {"model": "own", "input": "word " * 500}
+status, a = post("/api/embed", long)
+assert status == 200 and a["prompt_eval_count"] == 128, a
+status, a = post("/api/embed", {**long, "truncate": False})
+assert status == 400 and "128" in a["error"], a
+assert post("/v1/embeddings", {"model": "own", "input": long["input"]})[0] == 400
+# beside answers, and each the same as alone
+want = {t: post("/api/embed", {"model": "own", "input": t})[1]["embeddings"] for t in "abcdefgh"}
+got = {}
+def ask(t):
+    got[t] = post("/api/embed", {"model": "own", "input": t})[1]["embeddings"]
+def chat():
+    post("/api/generate", {"model": "own", "prompt": "x", "stream": False, "options": {"num_predict": 60}})
+threads = [threading.Thread(target=chat) for _ in range(4)]
+threads += [threading.Thread(target=ask, args=(t,)) for t in want]
+[t.start() for t in threads], [t.join() for t in threads]
+assert got == want
+# it was not made for embeddings: it ranks nothing
+assert post("/api/rerank", {"model": "own", "query": "a", "documents": ["b"]})[0] == 400
 END
 kill -TERM "$server"
 wait "$server"
