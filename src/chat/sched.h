@@ -40,12 +40,17 @@ struct sched_stats {
  * Release with provider_free, when no request is running. */
 NODISCARD enum status sched_new(struct provider **out, const struct model *m,
                                 const struct sched_options *o, struct err *err);
-/* The embedding of a text's tokens (not scaled), n_embd floats, read beside the answers; any number
- * of threads may ask. It has the bits of engine_embed. cancel may be NULL: non-zero ends it with
- * ECANCEL. ECONTEXT for more tokens than one sequence may have. */
-NODISCARD enum status sched_embed(struct provider *p, const int32_t *ids, size_t n,
-                                  enum pooling how, const atomic_int *cancel, float *out,
-                                  struct err *err);
+/* A text's tokens, and where the n_embd floats of its embedding (not scaled) go. */
+struct embed_text {
+    const int32_t *ids;
+    size_t n;
+    float *out;
+};
+/* The embeddings of n texts, read in common steps beside the answers; any number of threads may
+ * ask. They have the bits of engine_embed. cancel may be NULL: non-zero ends it with ECANCEL.
+ * ECONTEXT for a text of more tokens than one sequence may have. */
+NODISCARD enum status sched_embed(struct provider *p, const struct embed_text *texts, size_t n,
+                                  enum pooling how, const atomic_int *cancel, struct err *err);
 void sched_stats(struct provider *p, struct sched_stats *out);
 /* The engine's own: what has to be set up before the first request (adapters). */
 struct engine *sched_engine(struct provider *p);

@@ -4,6 +4,7 @@
  * later, so that texts and answers never wait for each other. */
 #include "chat/sched_int.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include <stdlib.h>
 
 enum { LEAST_ROWS = 24 };
@@ -168,30 +169,48 @@ static enum status check(const struct sched *s, const int32_t *ids, size_t n, st
     return OK;
 }
 
-enum status sched_embed(struct provider *p, const int32_t *ids, size_t n, enum pooling how,
-                        const atomic_int *cancel, float *out, struct err *err)
+/* Hands the jobs to the engine's thread and waits for all of them. */
+static enum status run(struct sched *s, struct embed_job *jobs, size_t n, struct err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < n; i++) {
+        *s->embed_inbox_end = &jobs[i];
+        s->embed_inbox_end = &jobs[i].next;
+    }
+    pthread_cond_signal(&s->work);
+    for (size_t i = 0; i < n; i++)
+        while (!jobs[i].over)
+            pthread_cond_wait(&s->embedded, &s->mutex);
+    pthread_mutex_unlock(&s->mutex);
+    for (size_t i = 0; i < n; i++)
+        if (jobs[i].status != OK) {
+            *err = jobs[i].err;
+            return jobs[i].status;
+        }
+    return OK;
+}
+
+enum status sched_embed(struct provider *p, const struct embed_text *texts, size_t n,
+                        enum pooling how, const atomic_int *cancel, struct err *err)
 {
     struct sched *s = (struct sched *)p;
-    struct embed_job j = {.ids = ids, .n = n, .seq = -1, .cancel = cancel};
-    enum status st = check(s, ids, n, err);
-    if (st != OK)
-        return st;
-    st = pooler_init(&j.pooler, s->model, how, n, err);
-    if (st == OK) {
-        pthread_mutex_lock(&s->mutex);
-        *s->embed_inbox_end = &j;
-        s->embed_inbox_end = &j.next;
-        pthread_cond_signal(&s->work);
-        while (!j.over)
-            pthread_cond_wait(&s->embedded, &s->mutex);
-        pthread_mutex_unlock(&s->mutex);
-        st = j.status;
+    struct embed_job *jobs = mem_array(n ? n : 1, sizeof *jobs);
+    enum status st = jobs ? OK : err_set(err, ENOMEMORY, "embedding: no memory");
+    for (size_t i = 0; st == OK && i < n; i++) {
+        jobs[i] =
+            (struct embed_job){.ids = texts[i].ids, .n = texts[i].n, .seq = -1, .cancel = cancel};
+        st = check(s, texts[i].ids, texts[i].n, err);
         if (st == OK)
-            pooler_finish(&j.pooler, false, out);
-        else
-            *err = j.err;
+            st = pooler_init(&jobs[i].pooler, s->model, how, texts[i].n, err);
     }
-    pooler_release(&j.pooler);
+    if (st == OK && n > 0)
+        st = run(s, jobs, n, err);
+    for (size_t i = 0; jobs && i < n; i++) {
+        if (st == OK)
+            pooler_finish(&jobs[i].pooler, false, texts[i].out);
+        pooler_release(&jobs[i].pooler);
+    }
+    free(jobs);
     return st;
 }
 

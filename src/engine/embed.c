@@ -57,8 +57,8 @@ static enum status run(struct engine *e, int seq, const int32_t *ids, size_t n, 
     for (size_t done = 0; s == OK && done < n;) {
         int k = n - done < most ? (int)(n - done) : (int)most, wanted = 0;
         for (int i = 0; i < k; i++)
-            rows[i] = (struct step_row){ids[done + (size_t)i], seq,
-                                        pooler_wants(p, done + (size_t)i)};
+            rows[i] =
+                (struct step_row){ids[done + (size_t)i], seq, pooler_wants(p, done + (size_t)i)};
         s = engine_step_hidden(e, rows, k, err);
         for (int i = 0; s == OK && i < k; i++)
             if (rows[i].logits)

@@ -17,7 +17,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { DEFAULT_CTX = 8192, POOL_REQUESTS = 16, WAIT_MS = 100 };
+enum { DEFAULT_CTX = 8192, POOL_REQUESTS = 16, WAIT_MS = 100, EMBED_GROUP = 64 };
 static const int64_t FOREVER = INT64_MAX;
 
 enum state { LOADING, READY, LEAVING };
@@ -252,12 +252,12 @@ static void open_draft(struct hub *h, struct loaded_model *l, struct model_optio
     enum status s = model_open(&l->draft, path, mo, &err);
     if (s == OK)
         s = draft_model_check(l->draft, l->model, &err);
+    if (s == OK && model_decode_bytes(l->draft) >= model_decode_bytes(l->model))
+        s = err_set(&err, EUSAGE, "draft model: it is not smaller than the model");
     if (s == OK)
         return;
-    if (own) /* the server's is for those models that it fits */
-        log_warn("model '%s' runs without its draft model: %s", l->entry->name.model, err.msg);
-    else
-        log_info("model '%s' runs without the draft model: %s", l->entry->name.model, err.msg);
+    log_warn("model '%s' runs without %s draft model: %s", l->entry->name.model,
+             own ? "its" : "the", err.msg);
     if (l->draft)
         model_close(l->draft);
     l->draft = NULL;
@@ -505,27 +505,6 @@ enum status hub_pin(struct hub *h, struct str name, bool pin, struct err *err)
 
 /* ---- embeddings ---- */
 
-/* The pooled states of ids, v having room for n_embd floats. */
-static enum status embed(const struct lease *lease, const struct tokens *ids, float *v,
-                         struct err *err)
-{
-    struct loaded_model *l = lease->loaded;
-    struct encoder_out out;
-    enum pooling how;
-    enum status s = model_pooling(l->model, &how, NULL, err);
-    if (s != OK)
-        return s;
-    if (l->provider)
-        return sched_embed(l->provider, ids->id, ids->n, how, lease->gone, v, err);
-    pthread_mutex_lock(&l->encoding);
-    s = encoder_run(l->model, l->pool, ids->id, NULL, ids->n, HEAD_NONE, false, &out, err);
-    pthread_mutex_unlock(&l->encoding);
-    if (s == OK)
-        encoder_pool(&out, how, false, v);
-    encoder_out_release(&out);
-    return s;
-}
-
 /* Cuts ids to what the model can read: the end goes, but not a special token that ends it. */
 static enum status cut(const struct lease *lease, struct tokens *ids, bool truncate,
                        struct err *err)
@@ -545,32 +524,83 @@ static enum status cut(const struct lease *lease, struct tokens *ids, bool trunc
     return OK;
 }
 
-enum status hub_embed(struct lease *lease, struct str text, bool truncate, struct buf *floats,
-                      int64_t *n_tokens, struct err *err)
+/* Texts that are read together. */
+struct embed_group {
+    struct tokens ids[EMBED_GROUP];
+    struct embed_text text[EMBED_GROUP];
+    size_t n;
+};
+
+static enum status add_text(struct lease *lease, struct embed_group *g, struct str text,
+                            bool truncate, float *out, struct err *err)
 {
-    struct tokens ids = {0};
+    struct tokens *ids = &g->ids[g->n];
+    enum status s =
+        tokenizer_encode(model_tokenizer(lease->model), text, TOKENIZE_ADD_SPECIAL, ids, err);
+    if (s == OK)
+        s = cut(lease, ids, truncate, err);
+    if (s == OK && ids->n == 0) { /* no text, and no special tokens around it */
+        struct model_info info;
+        model_info(lease->model, &info);
+        memset(out, 0, (size_t)info.n_embd * sizeof *out);
+        tokens_free(ids);
+        return OK;
+    }
+    g->text[g->n] = (struct embed_text){ids->id, ids->n, out};
+    g->n++; /* for release, also after an error */
+    return s;
+}
+
+static enum status embed_group(struct lease *lease, const struct embed_group *g, struct err *err)
+{
+    struct loaded_model *l = lease->loaded;
+    struct encoder_out out;
+    enum pooling how;
+    enum status s = model_pooling(l->model, &how, NULL, err);
+    if (s == OK && l->provider)
+        return sched_embed(l->provider, g->text, g->n, how, lease->gone, err);
+    for (size_t i = 0; s == OK && i < g->n; i++) {
+        if (lease->gone && *lease->gone)
+            return err_set(err, ECANCEL, "embedding: stopped");
+        pthread_mutex_lock(&l->encoding);
+        s = encoder_run(l->model, l->pool, g->text[i].ids, NULL, g->text[i].n, HEAD_NONE, false,
+                        &out, err);
+        pthread_mutex_unlock(&l->encoding);
+        if (s == OK)
+            encoder_pool(&out, how, false, g->text[i].out);
+        encoder_out_release(&out);
+    }
+    return s;
+}
+
+enum status hub_embed(struct lease *lease, const struct str *texts, size_t n, bool truncate,
+                      struct buf *floats, int64_t *n_tokens, struct err *err)
+{
     struct model_info info;
+    enum status s = OK;
     *n_tokens = 0;
     model_info(lease->model, &info);
-    size_t bytes = (size_t)info.n_embd * sizeof(float);
-    float *v = mem_array((size_t)info.n_embd, sizeof *v);
-    char *room = v ? buf_grow(floats, bytes) : NULL;
-    enum status s = OK;
-    if (!room)
-        s = err_set(err, ENOMEMORY, "embedding: no memory for %lld floats", (long long)info.n_embd);
-    if (s == OK)
-        s = tokenizer_encode(model_tokenizer(lease->model), text, TOKENIZE_ADD_SPECIAL, &ids, err);
-    if (s == OK)
-        s = cut(lease, &ids, truncate, err);
-    if (s == OK && ids.n == 0)
-        memset(room, 0, bytes); /* no text, and no special tokens around it */
-    else if (s == OK && (s = embed(lease, &ids, v, err)) == OK)
-        memcpy(room, v, bytes);
-    if (s == OK)
-        *n_tokens = (int64_t)ids.n;
-    tokens_free(&ids);
+    size_t width = (size_t)info.n_embd;
+    float *v = mem_array(EMBED_GROUP * width, sizeof *v);
+    if (!v)
+        return err_set(err, ENOMEMORY, "embedding: no memory for %lld floats",
+                       (long long)info.n_embd);
+    for (size_t done = 0; s == OK && done < n;) {
+        struct embed_group g = {0};
+        size_t now = n - done < EMBED_GROUP ? n - done : EMBED_GROUP;
+        for (size_t i = 0; s == OK && i < now; i++)
+            s = add_text(lease, &g, texts[done + i], truncate, v + i * width, err);
+        if (s == OK)
+            s = embed_group(lease, &g, err);
+        for (size_t i = 0; i < g.n; i++) {
+            *n_tokens += (int64_t)g.ids[i].n;
+            tokens_free(&g.ids[i]);
+        }
+        buf_add(floats, (const char *)v, now * width * sizeof *v);
+        done += now;
+    }
     free(v);
-    return s;
+    return s == OK ? buf_check(floats, "embeddings", err) : s;
 }
 
 static double pair_score(const struct encoder_out *o)
@@ -600,26 +630,21 @@ static enum status pair_ids(struct loaded_model *l, struct str a, struct str b, 
 static enum status rank_cosine(struct lease *lease, struct str query, struct str document,
                                double *score, int64_t *n_tokens, struct err *err)
 {
-    struct buf a, b;
+    const struct str texts[] = {query, document};
+    struct buf both;
     double ab = 0, aa = 0, bb = 0;
-    int64_t n = 0;
-    buf_init(&a, 1 << 20);
-    buf_init(&b, 1 << 20);
-    enum status s = hub_embed(lease, query, true, &a, n_tokens, err);
-    if (s == OK)
-        s = hub_embed(lease, document, true, &b, &n, err);
-    for (size_t i = 0; s == OK && i + sizeof(float) <= a.n; i += sizeof(float)) {
+    buf_init(&both, 2 << 20);
+    enum status s = hub_embed(lease, texts, 2, true, &both, n_tokens, err);
+    for (size_t i = 0; s == OK && i < both.n / 2; i += sizeof(float)) {
         float x, y;
-        memcpy(&x, a.p + i, sizeof x);
-        memcpy(&y, b.p + i, sizeof y);
+        memcpy(&x, both.p + i, sizeof x);
+        memcpy(&y, both.p + both.n / 2 + i, sizeof y);
         ab += (double)x * (double)y;
         aa += (double)x * (double)x;
         bb += (double)y * (double)y;
     }
     *score = aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
-    *n_tokens += n;
-    buf_release(&a);
-    buf_release(&b);
+    buf_release(&both);
     return s;
 }
 

@@ -53,11 +53,12 @@ NODISCARD enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx,
                                   int64_t keep_alive_ns, const atomic_int *gone, struct lease *out,
                                   struct err *err);
 void hub_release(struct lease *l);
-/* Appends one text's pooled hidden states (model_pooling; n_embd floats, not normalized) to floats.
- * An encoder's texts take turns, a decoder's are read beside its answers. truncate: a text longer
- * than the context loses its end, but not the last special token; else ECONTEXT. */
-NODISCARD enum status hub_embed(struct lease *l, struct str text, bool truncate, struct buf *floats,
-                                int64_t *n_tokens, struct err *err);
+/* Appends the pooled hidden states (model_pooling; n_embd floats each, not normalized) of n texts
+ * to floats. An encoder's texts take turns, a decoder's are read together and beside its answers.
+ * truncate: a text longer than the context loses its end, but not the last special token; else
+ * ECONTEXT. n_tokens: of all. ECANCEL when *gone. */
+NODISCARD enum status hub_embed(struct lease *l, const struct str *texts, size_t n, bool truncate,
+                                struct buf *floats, int64_t *n_tokens, struct err *err);
 
 /* How well a document answers a query: a cross-encoder's score of the pair (one label: its logit
  * through the logistic function; more: the probability of the last one), else the cosine of the two

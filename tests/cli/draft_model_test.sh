@@ -49,7 +49,8 @@ rc 0 "$hearth" quantize "$other" "$tmp/other.gguf" f16
 printf 'FROM %s\n' "$tiny" >"$tmp/plain"
 printf 'FROM %s\nDRAFT %s\nPARAMETER draft_num_predict 6\n' "$tiny" "$tmp/small.gguf" >"$tmp/drafted"
 printf 'FROM %s\nDRAFT %s\n' "$tiny" "$tmp/other.gguf" >"$tmp/odd"
-for name in plain drafted odd; do
+printf 'FROM %s\n' "$tmp/small.gguf" >"$tmp/small"
+for name in plain drafted odd small; do
     rc 0 "$hearth" create $name -f "$tmp/$name"
 done
 set -- --json --temp 0 -n 40 --ignore-eos --tokens 7,300,4
@@ -103,17 +104,21 @@ same "$(ask odd "")" "$want"
 [ "$(metric hearth_kv_cache_bytes drafted)" -gt "$(metric hearth_kv_cache_bytes plain)" ] ||
     fail "the draft's cache is not counted"
 same "$(ask drafted ',"draft_num_predict":0')" "$want"
+alone=$(metric hearth_weight_bytes plain)
+small=$(ask small "")
 same "$(curl -sS -m 60 "$url/api/generate" -d '{"model":"plain","prompt":"a","options":{"draft_num_predict":65}}')" \
     '{"error":"option \"draft_num_predict\": 65, expected 0 (off) to 64"}'
 down
 has "$(cat "$tmp/log")" "model 'odd' runs without its draft model"
 
 # the server's draft model, for all that it fits
-up --draft-model drafted --draft-max 3
+up --draft-model small --draft-max 3
 same "$(ask plain "")" "$want"
-[ "$(metric hearth_weight_bytes plain)" -gt 800000 ] || fail "no draft model beside 'plain'"
+[ "$(metric hearth_weight_bytes plain)" -gt "$alone" ] || fail "no draft model beside 'plain'"
+same "$(ask small "")" "$small"
 down
-up --draft 0 --draft-model drafted
+has "$(cat "$tmp/log")" "model 'small' runs without the draft model: .* not smaller"
+up --draft 0 --draft-model small
 same "$(ask plain "")" "$want"
 same "$(metric hearth_drafted_tokens_total plain)" 0
 down

@@ -114,6 +114,11 @@ assert near(struct.unpack(f"<{len(v) // 4}f", v), one["embedding"])
 status, a = post("/api/embed", {"model": "own", "input": [text, "b", text], "dimensions": 8})
 e = a["embeddings"]
 assert len(e) == 3 and len(e[0]) == 8 and e[0] == e[2] != e[1], a
+many = ["text " + str(i) * (i % 9 + 1) for i in range(150)]  # read in common steps
+e = post("/api/embed", {"model": "own", "input": many})[1]["embeddings"]
+assert len(e) == 150
+for i in (0, 1, 63, 64, 149):
+    assert post("/api/embed", {"model": "own", "input": many[i]})[1]["embeddings"] == [e[i]], i
 # a text that is too long: cut, or refused
 long = {"model": "own", "input": "word " * 500}
 status, a = post("/api/embed", long)

@@ -122,7 +122,8 @@ static void states_give_the_reference_logits(void **state)
         struct safetensors *s;
         struct model_info info;
         golden_path(path, "hf/%s", names[i]);
-        assert_ok(safetensors_open(&s, golden_path(file, "hf/%s/model.safetensors", names[i]), &err));
+        assert_ok(
+            safetensors_open(&s, golden_path(file, "hf/%s/model.safetensors", names[i]), &err));
         struct model *m = open_model(path);
         model_info(m, &info);
         float *head = head_of(safetensors_tensor(s, STR("lm_head.weight")),
@@ -144,7 +145,8 @@ static void states_give_the_reference_logits(void **state)
     gguf_close(g);
 }
 
-/* In the default arithmetic the bits depend on no cut and no thread, and pooling is what it says. */
+/* In the default arithmetic the bits depend on no cut and no thread, and pooling is what it says.
+ */
 static void pooling_is_sums_of_states(void **state)
 {
     (void)state;
@@ -168,7 +170,8 @@ static void pooling_is_sums_of_states(void **state)
             double sum = 0;
             for (size_t t = 0; t < 100; t++)
                 sum += (double)h[t * w + c];
-            double want = how[k] == POOL_MEAN ? sum / 100 : (double)h[how[k] == POOL_CLS ? c : 99 * w + c];
+            double want =
+                how[k] == POOL_MEAN ? sum / 100 : (double)h[how[k] == POOL_CLS ? c : 99 * w + c];
             assert_true(v[c] == (float)want);
             square += want * want;
         }
@@ -241,7 +244,8 @@ static void the_file_says_how(void **state)
         int64_t number;
         enum pooling how;
         bool said;
-    } rows[] = {{0, POOL_LAST, false}, {1, POOL_MEAN, true}, {2, POOL_CLS, true}, {3, POOL_LAST, true}};
+    } rows[] = {
+        {0, POOL_LAST, false}, {1, POOL_MEAN, true}, {2, POOL_CLS, true}, {3, POOL_LAST, true}};
     char path[512], encoder[512];
     struct err err;
     enum pooling how;

@@ -508,7 +508,8 @@ struct embed_ask {
 static void *embed_main(void *ctx)
 {
     struct embed_ask *a = ctx;
-    a->status = sched_embed(a->p, a->ids, a->n, a->how, &a->cancel, a->v, &a->err);
+    struct embed_text t = {a->ids, a->n, a->v};
+    a->status = sched_embed(a->p, &t, 1, a->how, &a->cancel, &a->err);
     return NULL;
 }
 
@@ -575,12 +576,27 @@ static void test_embeddings(void **state)
     struct provider *p = scheduler(256, 200, 16, 0);
     struct alone ref = reference(256);
     struct err err;
-    float v[1024];
+    float v[1024], all[3][1024];
     int32_t ids[300] = {0};
-    assert_int_equal(sched_embed(p, ids, 0, POOL_MEAN, NULL, v, &err), EUSAGE);
-    assert_int_equal(sched_embed(p, ids, 201, POOL_MEAN, NULL, v, &err), ECONTEXT);
-    ids[2] = fix.n_vocab;
-    assert_int_equal(sched_embed(p, ids, 10, POOL_MEAN, NULL, v, &err), EUSAGE);
+    /* all of one request in common steps; one that cannot be fails all */
+    struct embed_text some[3] = {{ids, 3, all[0]}, {ids + 1, 90, all[1]}, {ids + 2, 17, all[2]}};
+    struct model_info info;
+    model_info(fix.model, &info);
+    for (int i = 0; i < 300; i++)
+        ids[i] = i * 31 % fix.n_vocab;
+    assert_ok(sched_embed(p, some, 0, POOL_MEAN, NULL, &err));
+    assert_ok(sched_embed(p, some, 3, POOL_MEAN, NULL, &err));
+    for (int i = 0; i < 3; i++) {
+        assert_ok(engine_embed(ref.e, some[i].ids, some[i].n, POOL_MEAN, false, v, &err));
+        assert_memory_equal(all[i], v, (size_t)info.n_embd * sizeof *v);
+    }
+    some[1].n = 0;
+    assert_int_equal(sched_embed(p, some, 3, POOL_MEAN, NULL, &err), EUSAGE);
+    some[1].n = 201;
+    assert_int_equal(sched_embed(p, some, 3, POOL_MEAN, NULL, &err), ECONTEXT);
+    some[1].n = 10;
+    ids[3] = fix.n_vocab;
+    assert_int_equal(sched_embed(p, some, 3, POOL_MEAN, NULL, &err), EUSAGE);
     /* one that is not wanted any more, also while it waits for room that nobody gives back */
     struct ask busy = endless(7);
     ask_start(&busy, p);
