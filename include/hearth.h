@@ -80,10 +80,13 @@ typedef struct hearth_options {
     int64_t n_ctx;        /* tokens of context; 0: what the model was trained with, at most 8192 */
     int exact;            /* non-zero: float32 arithmetic throughout (slow; for comparisons) */
     const char *quantize; /* Hugging Face folders: weights to this type at load, e.g. "q8_0" */
+    /* path of a smaller model of the same vocabulary that guesses ahead while that pays: changes
+       the speed and nothing else; NULL: none. HEARTH_USAGE where a token differs */
+    const char *draft_model;
 } hearth_options;
 #define HEARTH_OPTIONS_INIT                                                                        \
     {                                                                                              \
-        sizeof(hearth_options), 0, 0, 0, NULL                                                      \
+        sizeof(hearth_options), 0, 0, 0, NULL, NULL                                                \
     }
 
 /* path: a GGUF file (of a split one, the first) or a Hugging Face folder. Weights stay mapped from
@@ -122,8 +125,8 @@ typedef struct hearth_sampling {
     int64_t max_tokens;        /* -1: until the context is full */
     const char *const *stop;   /* texts that end the answer (and are not part of it) */
     size_t n_stop;
-    int draft; /* most tokens guessed ahead from what the text repeats, 0 (off) to 64: changes the
-                  speed and nothing else */
+    int draft; /* most tokens guessed ahead, from what the text repeats or by the draft model, 0
+                  (off) to 64: changes the speed and nothing else */
 } hearth_sampling;
 #define HEARTH_SAMPLING_INIT                                                                       \
     {                                                                                              \
@@ -174,9 +177,10 @@ HEARTH_API int64_t hearth_detokenize(const hearth *h, const int32_t *ids, size_t
 HEARTH_API hearth_status hearth_logits(hearth *h, const int32_t *ids, size_t n, float *out,
                                        hearth_error *err);
 
-/* ---- encoders ---- */
+/* ---- embeddings ---- */
 
-/* The mean-pooled embedding of a text, scaled to length 1: n_embd floats. */
+/* The embedding of a text, scaled to length 1: n_embd floats. Its hidden states are pooled as the
+ * model's file says; else an encoder's mean is taken, and a decoder's last. */
 HEARTH_API hearth_status hearth_embed(hearth *h, const char *text, size_t n, float *out,
                                       hearth_error *err);
 

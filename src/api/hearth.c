@@ -2,6 +2,7 @@
  * results, and owns one engine per handle. No behaviour of its own. */
 #include "hearth.h"
 #include "base/mem.h"
+#include "engine/embed.h"
 #include "engine/encoder.h"
 #include "chat/local.h"
 #include <stdlib.h>
@@ -12,7 +13,9 @@ _Static_assert((int)HEARTH_FAILED == (int)EFAIL && (int)HEARTH_BUSY == (int)EBUS
 
 struct hearth {
     struct model *model;
-    struct engine *engine;  /* NULL for an encoder */
+    struct engine *engine; /* NULL for an encoder */
+    struct model *draft;   /* guesses ahead; or NULL */
+    struct draft_model *drafter;
     struct pool *pool;      /* the engine's, or our own for an encoder */
     struct provider *local; /* answers chats and completions; NULL for an encoder */
     struct model_info info;
@@ -49,6 +52,16 @@ const char *hearth_version(void)
             memcpy(&(into), (from), (from)->size < sizeof(into) ? (from)->size : sizeof(into));    \
     } while (0)
 
+static enum status start_draft(hearth *h, const char *path, struct engine_options eo,
+                               struct err *err)
+{
+    struct model_options mo = MODEL_OPTIONS_INIT;
+    enum status s = model_open(&h->draft, path, &mo, err);
+    eo.pool = h->pool;
+    eo.n_ctx = engine_n_ctx(h->engine);
+    return s == OK ? draft_model_new(&h->drafter, h->draft, h->model, &eo, err) : s;
+}
+
 static enum status start(hearth *h, const hearth_options *o, struct err *err)
 {
     model_info(h->model, &h->info);
@@ -63,6 +76,8 @@ static enum status start(hearth *h, const hearth_options *o, struct err *err)
     enum status s = engine_new(&h->engine, h->model, &eo, err);
     if (s == OK)
         h->pool = engine_pool(h->engine);
+    if (s == OK && o->draft_model)
+        s = start_draft(h, o->draft_model, eo, err);
     if (s == OK)
         s = local_new(&h->local, h->engine, (struct str){0}, err);
     return s;
@@ -105,6 +120,8 @@ void hearth_close(hearth *h)
     if (!h)
         return;
     provider_free(h->local);
+    draft_model_free(h->drafter);
+    model_close(h->draft);
     if (h->engine)
         engine_free(h->engine);
     else
@@ -212,6 +229,7 @@ static hearth_status answer(hearth *h, struct chat_request *r, const hearth_samp
     enum status s = stop ? need_decoder(h, &e) : err_set(&e, ENOMEMORY, "no memory for stop texts");
     if (s == OK) {
         params_from(&r->params, &given, stop);
+        r->params.draft_model = h->drafter;
         s = provider_chat(h->local, r, &sink, &e);
     }
     if (s == OK && result)
@@ -312,24 +330,24 @@ hearth_status hearth_logits(hearth *h, const int32_t *ids, size_t n, float *out,
     return tell(s, &e, err);
 }
 
-/* ---- encoders ---- */
+/* ---- embeddings ---- */
 
 hearth_status hearth_embed(hearth *h, const char *text, size_t n, float *out, hearth_error *err)
 {
     struct tokens t = {0};
     struct encoder_out hidden = {0};
     struct err e = {0};
-    enum status s = OK;
-    if (h->engine)
-        s = err_set(&e, EUNSUPPORTED, "'%s' (%s) generates text, expected an encoder", h->name,
-                    h->arch);
+    enum pooling how;
+    enum status s = model_pooling(h->model, &how, NULL, &e);
     if (s == OK)
         s = tokenizer_encode(model_tokenizer(h->model), (struct str){text, n}, TOKENIZE_ADD_SPECIAL,
                              &t, &e);
-    if (s == OK)
+    if (s == OK && h->engine)
+        s = engine_embed(h->engine, t.id, t.n, how, true, out, &e);
+    else if (s == OK)
         s = encoder_run(h->model, h->pool, t.id, NULL, t.n, HEAD_NONE, h->exact, &hidden, &e);
-    if (s == OK)
-        encoder_pool(&hidden, POOL_MEAN, true, out);
+    if (s == OK && !h->engine)
+        encoder_pool(&hidden, how, true, out);
     encoder_out_release(&hidden);
     tokens_free(&t);
     return tell(s, &e, err);

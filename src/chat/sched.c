@@ -72,7 +72,8 @@ static bool take_inbox(struct sched *s)
     s->inbox_end = &s->inbox;
     s->n_waiting += s->n_inbox;
     s->n_inbox = 0;
-    bool stop = s->stopping && !j && !s->waiting.n && !s->running.n;
+    sched_embed_take_inbox(s);
+    bool stop = s->stopping && !j && !s->waiting.n && !s->running.n && !s->embeds;
     pthread_mutex_unlock(&s->mutex);
     for (struct job *next; j; j = next) {
         next = j->next;
@@ -95,11 +96,11 @@ static void rest(struct sched *s)
         until.tv_sec++;
     }
     pthread_mutex_lock(&s->mutex);
-    if (s->running.n || s->waiting.n) {
-        if (!s->inbox)
+    if (s->running.n || s->waiting.n || s->embeds) {
+        if (!s->inbox && !s->embed_inbox)
             pthread_cond_timedwait(&s->work, &s->mutex, &until);
     } else {
-        while (!s->inbox && !s->stopping)
+        while (!s->inbox && !s->embed_inbox && !s->stopping)
             pthread_cond_wait(&s->work, &s->mutex);
     }
     pthread_mutex_unlock(&s->mutex);
@@ -137,7 +138,9 @@ static void *run(void *ctx)
         end_unwanted(s, &s->running);
         sched_admit(s);
         sched_publish(s);
-        if (!sched_step(s))
+        bool worked = sched_step(s);
+        worked = sched_embed_step(s) || worked;
+        if (!worked)
             rest(s);
     }
     return NULL;
@@ -243,6 +246,7 @@ static enum status sched_chat(struct provider *p, const struct chat_request *r,
         j->params = t.params;
         if (j->params.n_ctx == 0 || j->params.n_ctx > s->max_ctx)
             j->params.n_ctx = s->max_ctx;
+        j->params.draft_model = s->draft;
         j->priority = r->priority;
         j->seq = -1;
         j->leader = -1;
@@ -270,6 +274,7 @@ static void sched_free(struct provider *p)
         pthread_join(s->thread, NULL);
         pthread_mutex_destroy(&s->mutex);
         pthread_cond_destroy(&s->work);
+        pthread_cond_destroy(&s->embedded);
     }
     if (s->e) {
         for (int i = 0; s->scratch && i < pool_size(engine_pool(s->e)); i++)
@@ -277,12 +282,14 @@ static void sched_free(struct provider *p)
         free(s->scratch);
         sched_save_prefixes(s);
         prefix_release(&s->prefixes);
+        draft_model_free(s->draft);
         engine_free(s->e);
     }
     prompt_format_free(s->format);
     free(s->identity);
     free(s->rows);
     free(s->stepping);
+    free(s->wishes);
     free(s->waiting.v);
     free(s->running.v);
     free(s);
@@ -306,6 +313,8 @@ static enum status start_thread(struct sched *s, struct err *err)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->work, &monotonic);
+    pthread_cond_init(&s->embedded, NULL);
+    s->embed_inbox_end = &s->embed_inbox;
     pthread_condattr_destroy(&monotonic);
     s->inbox_end = &s->inbox;
     /* signals are for the threads that wait for them */
@@ -318,6 +327,7 @@ static enum status start_thread(struct sched *s, struct err *err)
         return OK;
     pthread_mutex_destroy(&s->mutex);
     pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->embedded);
     return err_set(err, EFAIL, "scheduler: cannot start its thread: %s", strerror(rc));
 }
 
@@ -327,8 +337,9 @@ static enum status make_scratch(struct sched *s, struct err *err)
     enum status st = OK;
     s->rows = mem_array((size_t)s->max_rows, sizeof *s->rows);
     s->stepping = mem_array((size_t)s->max_rows, sizeof(struct job *));
+    s->wishes = mem_array((size_t)s->max_rows, sizeof(struct draft_wish *));
     s->scratch = mem_array((size_t)n, sizeof(struct sampler_scratch *));
-    if (!s->rows || !s->stepping || !s->scratch)
+    if (!s->rows || !s->stepping || !s->wishes || !s->scratch)
         return err_set(err, ENOMEMORY, "scheduler: no memory for steps of %d rows", s->max_rows);
     for (int i = 0; st == OK && i < n; i++)
         st = sampler_scratch_new(&s->scratch[i], (size_t)s->n_vocab, err);
@@ -357,6 +368,14 @@ static enum status sched_init(struct sched *s, const struct sched_options *o, st
     eo.max_logits = eo.max_rows;
     if (st == OK)
         st = engine_new(&s->e, s->model, &eo, err);
+    if (st != OK)
+        return st;
+    /* the draft's engine looks back as far, steps as wide, and works with the same threads */
+    eo.pool = engine_pool(s->e);
+    eo.n_ctx = engine_n_ctx(s->e);
+    eo.max_logits = 0;
+    if (o->draft)
+        st = draft_model_new(&s->draft, o->draft, s->model, &eo, err);
     if (st != OK)
         return st;
     struct model_info info;

@@ -84,7 +84,7 @@ static struct source find_source(struct sched *s, struct job *j)
 /* Pages that the running ones need to read their prompts and go on a little. */
 static int64_t promised(const struct sched *s)
 {
-    int64_t n = 0;
+    int64_t n = sched_embed_pages(s);
     for (size_t i = 0; i < s->running.n; i++)
         n += 1 +
              engine_seq_need(s->e, s->running.v[i]->seq, (int64_t)gen_unread(s->running.v[i]->gen));
@@ -188,8 +188,7 @@ static enum status begin(struct sched *s, struct job *j, size_t n_cached)
     return OK;
 }
 
-/* Is there room for `need` pages beside what the running ones need? */
-static bool fits(struct sched *s, int64_t need)
+bool sched_fits(struct sched *s, int64_t need)
 {
     int64_t all = need + promised(s), free = engine_free_pages(s->e);
     return all <= free || all <= free + prefix_pages(&s->prefixes);
@@ -215,7 +214,7 @@ static void restore(struct sched *s, struct job *j, size_t have)
     have += WORTH_WAITING;
     size_t n = prefix_store_get(s->o.store, identity(s), p->id, p->n - 1, have, &snapshot);
     int64_t need = n ? engine_snapshot_pages(s->e, buf_str(&snapshot)) : 0;
-    if (n && fits(s, need) && sched_make_room(s, need, s->running.n)) {
+    if (n && sched_fits(s, need) && sched_make_room(s, need, s->running.n)) {
         if (engine_seq_load(s->e, identity(s), buf_str(&snapshot), &seq, &ignored) != OK) {
             prefix_store_forget(s->o.store, identity(s), p->id, p->n - 1, have);
         } else if (engine_seq_len(s->e, seq) < (int64_t)n) {
@@ -247,10 +246,10 @@ enum verdict { ADMITTED, FAILED, NO_ROOM };
 
 static enum verdict admit(struct sched *s, struct job *j, const struct source *from)
 {
-    bool alone = s->running.n == 0; /* then it always fits */
+    bool alone = s->running.n == 0 && sched_embed_pages(s) == 0; /* then it always fits */
     if (j->saved.n) {
         int64_t need = j->n_pages + 1;
-        if (!alone && !fits(s, need))
+        if (!alone && !sched_fits(s, need))
             return NO_ROOM;
         if (!sched_make_room(s, need, s->running.n))
             return NO_ROOM;
@@ -259,7 +258,8 @@ static enum verdict admit(struct sched *s, struct job *j, const struct source *f
     if (j->status != OK)
         return FAILED;
     size_t unread = j->saved.n ? 1 : n_text(j) - from->n;
-    if (!alone && !fits(s, engine_seq_need(s->e, j->seq, (int64_t)unread) + 1) && !j->saved.n) {
+    if (!alone && !sched_fits(s, engine_seq_need(s->e, j->seq, (int64_t)unread) + 1) &&
+        !j->saved.n) {
         engine_seq_free(s->e, j->seq);
         j->seq = -1;
         return NO_ROOM;

@@ -7,6 +7,7 @@
 #include "chat/prefix.h"
 #include "chat/sched.h"
 #include "chat/turn.h"
+#include "engine/embed.h"
 #include "engine/gen.h"
 
 struct job {
@@ -47,6 +48,7 @@ struct sched {
     struct sched_options o;
     const struct model *model;
     struct engine *e;
+    struct draft_model *draft; /* or NULL */
     struct prompt_format *format;
     char *identity; /* of the model, for the store */
     int64_t max_ctx, n_vocab;
@@ -55,10 +57,12 @@ struct sched {
     bool started;
 
     struct job_list waiting, running;
+    struct embed_job *embeds; /* texts that are read for their embeddings, in their order */
     struct prefix_cache prefixes;
     int n_admitted;
-    struct step_row *rows; /* (max_rows) */
-    struct job **stepping; /* (max_rows): jobs in the step */
+    struct step_row *rows;      /* (max_rows) */
+    struct job **stepping;      /* (max_rows): jobs in the step */
+    struct draft_wish **wishes; /* (max_rows), with a draft model */
     int n_stepping;
     struct sampler_scratch **scratch; /* of each thread of the engine's pool */
     int64_t reserved;                 /* free pages that the step's rows will take */
@@ -67,7 +71,9 @@ struct sched {
     struct sched_stats count; /* as far as it has been counted; copied below after each step */
 
     pthread_mutex_t mutex;
-    pthread_cond_t work; /* something for the engine's thread to do */
+    pthread_cond_t work;     /* something for the engine's thread to do */
+    pthread_cond_t embedded; /* an embedding is there */
+    struct embed_job *embed_inbox, **embed_inbox_end;
     struct job *inbox, **inbox_end;
     int n_inbox, n_waiting; /* jobs in the inbox, and in the list */
     int64_t n_arrived;
@@ -93,6 +99,19 @@ void sched_save_prefixes(struct sched *s);
  * running jobs behind place `at` of the order. */
 bool sched_make_room(struct sched *s, int64_t need, size_t at);
 
+/* Is there room for `need` pages beside what the running ones need? */
+bool sched_fits(struct sched *s, int64_t need);
+
+/* sched_embed.c */
+/* One step of texts that are read for their embeddings; false: nothing was done. */
+bool sched_embed_step(struct sched *s);
+/* Pages that those begun will still take. */
+int64_t sched_embed_pages(const struct sched *s);
+/* Under the mutex. */
+void sched_embed_take_inbox(struct sched *s);
+
 /* sched_step.c */
+/* Rows that prompts may take beside `n` rows of answers. */
+int sched_prompt_rows(const struct sched *s, int n);
 /* One engine step; false when there was nothing to do. */
 bool sched_step(struct sched *s);

@@ -1,6 +1,7 @@
 /* What goes into a step, and what comes out of it.
  *
- * Rows of answers come first, one for each that is being written (and drafts, where these pay);
+ * Rows of answers come first, one for each that is being written (and drafts, where these pay; a
+ * draft model guesses for all of them in steps of its own before);
  * prompts share what is left, the first in the order taking all it can. While answers are being
  * written a step's prompt rows are few enough to lengthen it a few times at most; while none is, a
  * step is as long as the engine allows. */
@@ -21,8 +22,7 @@ static bool blocked(struct job *j)
     return true;
 }
 
-/* Rows that prompts may take beside `n` rows of answers. */
-static int prompt_rows(const struct sched *s, int n)
+int sched_prompt_rows(const struct sched *s, int n)
 {
     int left = s->max_rows - n;
     if (n == 0)
@@ -56,6 +56,36 @@ static bool when_full(struct sched *s, struct job *j, size_t at)
     return j->status == OK && gen_end(j->gen) == GEN_RUNNING;
 }
 
+/* The most rows that an answer may have, of `left` that the step has. Drafts do not take pages from
+ * anybody. */
+static int answer_rows(const struct sched *s, const struct job *j, int left)
+{
+    bool room = engine_free_pages(s->e) - s->reserved >= engine_seq_need(s->e, j->seq, 1) + 2;
+    return room ? left : 1;
+}
+
+/* The draft model guesses for those answers for which it pays. n_answers: rows without drafts. */
+static void make_guesses(struct sched *s, int n_answers, int beside)
+{
+    size_t n_wishes = 0;
+    int n = 0, left = n_answers;
+    for (size_t i = 0; s->draft && i < s->running.n; i++) {
+        struct job *j = s->running.v[i];
+        if (gen_reading(j->gen))
+            continue;
+        left--;
+        if (!mailbox_has_room(&j->box))
+            continue;
+        int most = answer_rows(s, j, s->max_rows - n - left);
+        struct draft_wish *w = gen_wish(j->gen, most, n + left + beside);
+        n += 1 + (w ? w->want : 0);
+        if (w)
+            s->wishes[n_wishes++] = w;
+    }
+    if (n_wishes)
+        draft_model_make(s->draft, s->wishes, n_wishes, sched_prompt_rows(s, n));
+}
+
 static int plan_answers(struct sched *s, int *n_logits)
 {
     int n = 0, left = 0, n_reading = 0;
@@ -63,7 +93,8 @@ static int plan_answers(struct sched *s, int *n_logits)
         left += !gen_reading(s->running.v[i]->gen);
         n_reading += gen_reading(s->running.v[i]->gen);
     }
-    int beside = n_reading ? prompt_rows(s, left) : 0;
+    int beside = n_reading ? sched_prompt_rows(s, left) : 0;
+    make_guesses(s, left, beside);
     for (size_t i = 0; i < s->running.n; i++) {
         struct job *j = s->running.v[i];
         if (gen_reading(j->gen))
@@ -71,10 +102,7 @@ static int plan_answers(struct sched *s, int *n_logits)
         left--;
         if (blocked(j) || !sched_make_room(s, engine_seq_need(s->e, j->seq, 1), i))
             continue;
-        int most = s->max_rows - n - left;
-        /* drafts do not take pages from anybody */
-        if (engine_free_pages(s->e) - s->reserved < engine_seq_need(s->e, j->seq, 1) + 2)
-            most = 1;
+        int most = answer_rows(s, j, s->max_rows - n - left);
         int k = gen_rows(j->gen, s->rows + n, most, n + left + beside);
         if (k == 0 && when_full(s, j, i))
             k = gen_rows(j->gen, s->rows + n, 1, 0);
@@ -98,7 +126,7 @@ static int rows_with_room(struct sched *s, struct job *j, int n, size_t at)
 
 static int plan_prompts(struct sched *s, int n, int *n_logits)
 {
-    int left = prompt_rows(s, n), begin = n;
+    int left = sched_prompt_rows(s, n), begin = n;
     for (size_t i = 0; i < s->running.n && left > 0; i++) {
         struct job *j = s->running.v[i];
         if (!gen_reading(j->gen))

@@ -1,8 +1,9 @@
-/* hearth classify, hearth embed: encoders on the text of standard input. */
+/* hearth classify, hearth embed: encoders (embed: decoders, too) on the text of standard input. */
 #include "base/jsonw.h"
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/load.h"
+#include "engine/embed.h"
 #include "engine/encoder.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +16,7 @@ struct run {
     struct encoder_out out;
 };
 
-static enum status run_text(struct run *r, const struct options *o, enum encoder_head head,
-                            struct err *err)
+static enum status read_ids(struct run *r, const struct options *o, struct err *err)
 {
     const struct tokenizer *tok = model_tokenizer(r->l.model);
     enum status s = read_stdin(&r->text, err);
@@ -28,6 +28,13 @@ static enum status run_text(struct run *r, const struct options *o, enum encoder
                                   err);
     else if (s == OK)
         s = tokenizer_encode(tok, buf_str(&r->text), TOKENIZE_ADD_SPECIAL, &r->ids, err);
+    return s;
+}
+
+static enum status run_text(struct run *r, const struct options *o, enum encoder_head head,
+                            struct err *err)
+{
+    enum status s = read_ids(r, o, err);
     if (s == OK)
         s = encoder_run(r->l.model, r->l.pool, r->ids.id, o->pair ? r->types.id : NULL, r->ids.n,
                         head, o->exact, &r->out, err);
@@ -43,7 +50,7 @@ static void run_release(struct run *r)
     unload(&r->l);
 }
 
-static enum status open_encoder(struct run *r, const struct options *o, struct err *err)
+static enum status open_any(struct run *r, const struct options *o, bool *decoder, struct err *err)
 {
     struct model_info info;
     *r = (struct run){0};
@@ -52,8 +59,18 @@ static enum status open_encoder(struct run *r, const struct options *o, struct e
     if (s != OK)
         return s;
     model_info(r->l.model, &info);
-    if (info.kind == MODEL_ENCODER)
-        return OK;
+    *decoder = info.kind == MODEL_DECODER;
+    return OK;
+}
+
+static enum status open_encoder(struct run *r, const struct options *o, struct err *err)
+{
+    bool decoder;
+    struct model_info info;
+    enum status s = open_any(r, o, &decoder, err);
+    if (s != OK || !decoder)
+        return s;
+    model_info(r->l.model, &info);
     return err_set(err, EUSAGE, "'%s' is a %.*s, which generates text; expected an encoder",
                    o->args[0], STR_ARG(info.arch));
 }
@@ -204,15 +221,54 @@ enum status cmd_classify(const struct options *o, struct err *err)
     return s;
 }
 
-static enum status pooling_from(const struct options *o, enum pooling *how, struct err *err)
+static const struct {
+    const char *name;
+    enum pooling how;
+} poolings[] = {{"mean", POOL_MEAN}, {"cls", POOL_CLS}, {"last", POOL_LAST}};
+
+/* --pooling as one of the names; -1: not given. */
+static enum status pooling_from(const struct options *o, int *how, struct err *err)
 {
-    *how = POOL_MEAN;
-    if (!o->pooling || strcmp(o->pooling, "mean") == 0)
+    *how = -1;
+    if (!o->pooling)
         return OK;
-    if (strcmp(o->pooling, "cls") != 0)
-        return err_set(err, EUSAGE, "--pooling: '%s', expected mean or cls", o->pooling);
-    *how = POOL_CLS;
-    return OK;
+    for (size_t i = 0; i < sizeof poolings / sizeof *poolings; i++)
+        if (strcmp(o->pooling, poolings[i].name) == 0)
+            *how = (int)poolings[i].how;
+    return *how >= 0
+               ? OK
+               : err_set(err, EUSAGE, "--pooling: '%s', expected mean, cls or last", o->pooling);
+}
+
+/* The text's embedding, n floats that the caller frees. given: --pooling's, or -1. */
+static enum status embed_text(struct run *r, const struct options *o, bool decoder, int given,
+                              float **v, int64_t *n, struct err *err)
+{
+    struct model_info info;
+    enum pooling how = POOL_MEAN;
+    enum status s = OK;
+    model_info(r->l.model, &info);
+    *n = info.n_embd;
+    *v = mem_array((size_t)info.n_embd, sizeof **v);
+    if (!*v)
+        return err_set(err, ENOMEMORY, "embed: no memory");
+    if (given >= 0)
+        how = (enum pooling)given;
+    else
+        s = model_pooling(r->l.model, &how, NULL, err);
+    if (s == OK && decoder && o->pair)
+        s = err_set(err, EUSAGE, "--pair: '%s' is a decoder, expected an encoder", o->args[0]);
+    if (s == OK && decoder)
+        s = load_engine(&r->l, o, err);
+    if (s == OK && decoder)
+        s = read_ids(r, o, err);
+    if (s == OK && decoder)
+        return engine_embed(r->l.engine, r->ids.id, r->ids.n, how, !o->no_normalize, *v, err);
+    if (s == OK)
+        s = run_text(r, o, HEAD_NONE, err);
+    if (s == OK)
+        encoder_pool(&r->out, how, !o->no_normalize, *v);
+    return s;
 }
 
 /* --json: {"embedding": [...], "tokens": n}; else one number a line. */
@@ -221,24 +277,23 @@ enum status cmd_embed(const struct options *o, struct err *err)
     struct run r;
     struct buf out;
     struct jsonw w;
-    enum pooling how;
+    int how;
+    bool decoder;
+    int64_t n = 0;
     float *v = NULL;
     buf_init(&out, (size_t)1 << 30);
     enum status s = pooling_from(o, &how, err);
     if (s != OK)
         return s;
-    s = open_encoder(&r, o, err);
+    s = open_any(&r, o, &decoder, err);
     if (s == OK)
-        s = run_text(&r, o, HEAD_NONE, err);
-    if (s == OK && !(v = mem_array((size_t)r.out.cols, sizeof *v)))
-        s = err_set(err, ENOMEMORY, "embed: no memory");
+        s = embed_text(&r, o, decoder, how, &v, &n, err);
     if (s == OK) {
-        encoder_pool(&r.out, how, !o->no_normalize, v);
         jsonw_init(&w, &out, 0);
         jsonw_obj(&w);
         jsonw_key(&w, "embedding");
         jsonw_arr(&w);
-        for (int64_t i = 0; i < r.out.cols; i++)
+        for (int64_t i = 0; i < n; i++)
             jsonw_f32(&w, v[i]);
         jsonw_end(&w);
         jsonw_kint(&w, "tokens", (int64_t)r.ids.n);
@@ -247,7 +302,7 @@ enum status cmd_embed(const struct options *o, struct err *err)
     }
     if (s == OK && o->json)
         print_line(&out);
-    for (int64_t i = 0; s == OK && !o->json && i < r.out.cols; i++)
+    for (int64_t i = 0; s == OK && !o->json && i < n; i++)
         printf("%.9g\n", (double)v[i]);
     free(v);
     run_release(&r);

@@ -132,8 +132,11 @@ enum status cmd_generate(const struct options *o, struct err *err)
     jsonw_arr(&c.probs);
     enum status s = load_model(&l, o, true, err);
     if (s == OK)
+        s = load_draft(&l, o, err);
+    if (s == OK)
         s = generation_from(&p, o, l.model, err);
     if (s == OK) {
+        p.draft_model = l.drafter;
         c.tok = model_tokenizer(l.model);
         s = read_prompt(o, c.tok, &prompt, err);
     }

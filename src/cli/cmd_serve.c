@@ -31,7 +31,8 @@ struct serving {
     const char *origin[MAX_ORIGINS];
     size_t n_origins;
     struct app app;
-    char *prefixes; /* folder */
+    char *prefixes;   /* folder */
+    char *draft_path; /* --draft-model */
 };
 
 static void release(struct serving *v)
@@ -39,6 +40,7 @@ static void release(struct serving *v)
     batches_free(v->app.batches);
     hub_free(v->app.hub);
     free(v->prefixes);
+    free(v->draft_path);
     archive_close(v->app.archive);
     if (v->app.store)
         store_close(v->app.store);
@@ -160,6 +162,13 @@ static enum status open_app(struct serving *v, const struct options *o, struct e
         h.prefix_folder = v->prefixes;
         h.prefix_disk = (uint64_t)o->prefix_disk << 20;
     }
+    if (o->draft_model && o->draft != 0) {
+        s = model_resolve(o->draft_model, &v->draft_path, err);
+        if (s != OK)
+            return err_prefix(err, "--draft-model");
+        h.draft_path = v->draft_path;
+    }
+    h.draft_max = o->draft == 0 ? -1 : o->draft > 0 ? (int)o->draft : 0;
     h.memory = memory == UINT64_MAX ? 0 : memory / 10 * 8; /* the rest is for requests */
     return hub_new(&v->app.hub, &h, err);
 }

@@ -5,6 +5,7 @@
 #include "cli/fit.h"
 #include "cli/progress.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include <math.h>
 #include <stdio.h>
@@ -179,14 +180,68 @@ static int threads_of(const struct options *o)
     return o->threads > 0 ? (int)o->threads : 0;
 }
 
+static enum status engine_options_from(const struct options *o, struct engine_options *eo,
+                                       struct err *err)
+{
+    *eo = (struct engine_options){
+        .n_threads = threads_of(o), .n_ctx = o->ctx > 0 ? o->ctx : 0, .exact = o->exact};
+    return kv_type_from(o, &eo->kv_type, err);
+}
+
+static enum status open_draft(struct loaded *l, const struct options *o, const char *path,
+                              struct err *err)
+{
+    struct model_options mo = MODEL_OPTIONS_INIT;
+    struct engine_options eo;
+    enum status s = engine_options_from(o, &eo, err);
+    eo.pool = mo.pool = l->pool;
+    eo.n_ctx = engine_n_ctx(l->engine);
+    if (s == OK)
+        s = model_open(&l->draft, path, &mo, err);
+    if (s == OK)
+        s = draft_model_new(&l->drafter, l->draft, l->model, &eo, err);
+    return s;
+}
+
+static void close_draft(struct loaded *l)
+{
+    draft_model_free(l->drafter);
+    model_close(l->draft);
+    l->drafter = NULL;
+    l->draft = NULL;
+}
+
+enum status load_draft(struct loaded *l, const struct options *o, struct err *err)
+{
+    char *path = NULL;
+    enum status s = OK;
+    if (o->draft == 0)
+        return OK;
+    if (o->draft_model) {
+        s = model_resolve(o->draft_model, &path, err);
+        if (s == OK)
+            s = open_draft(l, o, path, err);
+        free(path);
+        return s == OK ? OK : err_prefix(err, "--draft-model");
+    }
+#ifndef HEARTH_ENGINE_ONLY
+    struct err why;
+    if (l->entry && l->entry->draft_path && open_draft(l, o, l->entry->draft_path, &why) != OK) {
+        log_warn("'%s' runs without its draft model: %s", o->args[0], why.msg);
+        close_draft(l);
+    }
+#endif
+    return s;
+}
+
 enum status load_engine(struct loaded *l, const struct options *o, struct err *err)
 {
-    struct engine_options eo = {
-        .n_threads = threads_of(o), .n_ctx = o->ctx > 0 ? o->ctx : 0, .exact = o->exact};
-    enum status s = kv_type_from(o, &eo.kv_type, err);
+    struct engine_options eo;
+    enum status s = engine_options_from(o, &eo, err);
     if (s != OK)
         return s;
     /* one set of threads at a time: those that loaded, or another engine's, go first */
+    close_draft(l);
     engine_free(l->engine);
     l->engine = NULL;
     if (l->own_pool)
@@ -233,6 +288,7 @@ enum status load_vocab(struct loaded *l, const struct options *o, struct err *er
 
 void unload(struct loaded *l)
 {
+    close_draft(l);
     if (l->engine)
         engine_free(l->engine);
     for (size_t i = 0; i < l->n_loras; i++)

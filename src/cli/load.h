@@ -22,7 +22,9 @@ struct loaded {
     struct store_model *entry; /* in the store; NULL: MODEL is a path */
     struct model *model;
     struct engine *engine;
-    struct pool *pool; /* the engine's, or one of our own */
+    struct model *draft;         /* NULL: none */
+    struct draft_model *drafter; /* for gen_params.draft_model */
+    struct pool *pool;           /* the engine's, or one of our own */
     bool own_pool;
     struct lora **loras;
     float *lora_scales;
@@ -33,6 +35,9 @@ NODISCARD enum status load_model(struct loaded *l, const struct options *o, bool
 /* A new engine for the loaded model in place of the one there is, with the options' threads,
  * context, KV type and arithmetic, and the adapters that are loaded. */
 NODISCARD enum status load_engine(struct loaded *l, const struct options *o, struct err *err);
+/* The model that guesses ahead: --draft-model, else the one that the store's entry brings, which is
+ * passed over with a warning where it cannot be used. After load_model with an engine. */
+NODISCARD enum status load_draft(struct loaded *l, const struct options *o, struct err *err);
 /* Tokenizer and metadata only. */
 NODISCARD enum status load_vocab(struct loaded *l, const struct options *o, struct err *err);
 void unload(struct loaded *l);

@@ -189,6 +189,7 @@ enum status options_set(struct options *o, const char *name, const char *value, 
     for (size_t i = 0; i < n_option_rows; i++) {
         const struct option_row *row = &option_rows[i];
         bool live = (row->commands & SAMPLING) == SAMPLING && !(row->commands & BIT(BENCH));
+        live = live && row->at != AT(draft_model); /* it is loaded with the model */
         live = (live && row->type != OPT_FLAG) || strcmp(row->name, "think") == 0;
         if (strcmp(row->name, name) == 0 && (row->commands & BIT(RUN)))
             return live ? take_value(o, row, value, err)

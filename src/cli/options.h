@@ -29,6 +29,7 @@ struct options {
     int64_t max_tokens, min_tokens;
     bool ignore_eos, context_shift;
     int64_t draft, logprobs;
+    const char *draft_model;
     /* chat */
     const char *system, *chat_template, *think;
     bool raw, verbose, no_history;

@@ -108,6 +108,8 @@ enum status session_open(struct session *s, const struct options *o, struct err 
     if (st == OK)
         st = load_model(&s->l, &s->o, true, err);
     if (st == OK)
+        st = load_draft(&s->l, &s->o, err);
+    if (st == OK)
         st = local_new(
             &s->provider, s->l.engine,
             o->chat_template || s->template.n ? buf_str(&s->template) : (struct str){NULL, 0}, err);
@@ -179,6 +181,7 @@ enum status session_ask(struct session *s, struct str text, struct err *err)
         st = conversation_add(&s->chat, "user", text, err);
     if (st != OK)
         goto params;
+    r.params.draft_model = s->l.drafter;
     if (s->o.raw) {
         r.prompt = text;
     } else {

@@ -61,6 +61,7 @@ struct hparams {
     float attn_softcap, logit_softcap; /* 0: none */
     int64_t window;                    /* keys that a LAYER_WINDOW layer sees; 0: none */
     uint8_t layer[HP_MAX_LAYERS];      /* LAYER_* bits */
+    int64_t pooling;                   /* llama.cpp's number; 0: unsaid or none */
     int64_t n_pos, n_types, n_labels;  /* encoders: positions, segment ids, head's outputs */
     char hf_class[96];                 /* architectures[0] of config.json, or "" */
 };

@@ -17,11 +17,16 @@
 #include "engine/draft.h"
 #include "base/mem.h"
 #include "engine/ngram.h"
+#include <math.h>
 #include <stdlib.h>
 
 enum {
-    MEMORY = 32,       /* judgements that an estimate looks back on, about */
-    FORGET_AFTER = 256 /* steps: a time this old may be from a slow moment; it is measured again */
+    MEMORY = 32,        /* judgements that an estimate looks back on, about */
+    FORGET_AFTER = 256, /* steps: a time this old may be from a slow moment; it is measured again */
+    NEWS = 6,           /* judgements that count at a trial: what it finds is to be believed */
+    TRIAL = 2,          /* guesses by which a model that did not pay is looked at again, */
+    TRIAL_AFTER = 32,   /* tokens later at first, */
+    TRIAL_SELDOM = 1024 /* and twice as many each time, up to this */
 };
 
 /* What a row more costs, in steps of one row, before it was measured: a little, so that a long
@@ -33,6 +38,9 @@ struct drafter {
     bool always;
     double chance[NGRAM_MAX + 1]; /* by length of match: that the next token is right */
     int judged[NGRAM_MAX + 1];
+    double model_chance; /* of each guess of the small model behind right ones */
+    int model_judged;
+    int idle, patience; /* tokens since it guessed, and until it is tried again */
     struct step_times own_times;
     const struct step_times *times;
 };
@@ -50,6 +58,7 @@ enum status drafter_new(struct drafter **out, size_t n_text, bool always, struct
         d->chance[n] = (double)n / (n + 3);
         d->judged[n] = n + 3;
     }
+    drafter_expect(d, 0.7);
     enum status s = ngram_init(&d->index, n_text, err);
     if (s != OK) {
         drafter_free(d);
@@ -80,6 +89,7 @@ void drafter_take(struct drafter *d, int32_t token)
         d->judged[n] += d->judged[n] < MEMORY;
         d->chance[n] += ((right ? 1 : 0) - d->chance[n]) / d->judged[n];
     }
+    d->idle += d->idle < TRIAL_SELDOM;
     ngram_add(&d->index, token);
 }
 
@@ -113,15 +123,15 @@ static bool known(const struct step_times *t, int rows)
     return t->of[rows].ns > 0 && t->n_steps - t->of[rows].at <= FORGET_AFTER;
 }
 
-/* Time of a step of `rows` rows: measured, between its measured neighbours, or from the measured
- * one below. One with no more rows must be known. */
-static double time_of(const struct step_times *times, int rows)
+double step_time(const struct step_times *times, int rows)
 {
-    int lo = rows, hi = rows;
-    while (!known(times, lo))
+    int lo = rows <= DRAFT_MAX + 1 ? rows : DRAFT_MAX + 1, hi = lo;
+    while (lo > 0 && !known(times, lo))
         lo--;
     while (hi <= DRAFT_MAX + 1 && !known(times, hi))
         hi++;
+    if (lo == 0)
+        return hi <= DRAFT_MAX + 1 ? times->of[hi].ns : 0;
     double t = times->of[lo].ns;
     if (lo == rows)
         return t;
@@ -130,27 +140,50 @@ static double time_of(const struct step_times *times, int rows)
     return t * (1 + (rows - 1) * row_prior) / (1 + (lo - 1) * row_prior);
 }
 
-/* How many guesses, at most `most`, give the most tokens per second. */
-static int worth(const struct drafter *d, int most, int beside)
+/* What is to be gained by guessing. */
+struct plan {
+    int n;       /* guesses */
+    double rate; /* tokens in a nanosecond, all rows of the step together */
+};
+
+static double lookup_chance(const struct drafter *d, int i)
+{
+    int match = d->index.match + i;
+    return d->chance[match < NGRAM_MAX ? match : NGRAM_MAX];
+}
+
+static double model_chance(const struct drafter *d, int i)
+{
+    (void)i;
+    return d->model_chance;
+}
+
+/* How many guesses, at most `most`, give the most tokens per second. cost: of one. */
+static struct plan best_plan(const struct drafter *d, int most, int beside, double cost,
+                             double (*chance)(const struct drafter *d, int i))
 {
     const int base = 1 + beside;
-    if (d->always)
-        return most;
     if (base > DRAFT_MAX || !known(d->times, base))
-        return 0;
-    double best = base / d->times->of[base].ns, tokens = base, all_right = 1;
-    int n = 0;
+        return (struct plan){0};
+    struct plan best = {.rate = base / d->times->of[base].ns};
+    double tokens = base, all_right = 1;
     for (int m = 1; m <= most && base + m <= DRAFT_MAX + 1; m++) {
-        int match = d->index.match + m - 1;
-        all_right *= d->chance[match < NGRAM_MAX ? match : NGRAM_MAX];
+        all_right *= chance(d, m - 1);
         tokens += all_right;
-        double rate = tokens / time_of(d->times, base + m);
-        if (rate > best) {
-            best = rate;
-            n = m;
-        }
+        double rate = tokens / (step_time(d->times, base + m) + m * cost);
+        if (rate > best.rate)
+            best = (struct plan){.n = m, .rate = rate};
     }
-    return n;
+    return best;
+}
+
+static struct plan lookup_plan(const struct drafter *d, int most, int beside)
+{
+    if (d->index.match == 0 || most < 1)
+        return (struct plan){0};
+    if (d->always)
+        return (struct plan){.n = most, .rate = HUGE_VAL};
+    return best_plan(d, most, beside, 0, lookup_chance);
 }
 
 int drafter_guess(const struct drafter *d, int32_t *out, int most)
@@ -161,12 +194,53 @@ int drafter_guess(const struct drafter *d, int32_t *out, int most)
 int drafter_guess_beside(const struct drafter *d, int32_t *out, int most, int beside)
 {
     const struct ngram_index *ix = &d->index;
-    most = most > DRAFT_MAX ? DRAFT_MAX : most;
-    if (ix->match == 0 || most < 1)
-        return 0;
-    int n = worth(d, most, beside);
+    int n = lookup_plan(d, most > DRAFT_MAX ? DRAFT_MAX : most, beside).n;
     size_t period = ix->n - ix->next;
     for (int i = 0; i < n; i++) /* past the end of the text the draft repeats itself */
         out[i] = (size_t)i < period ? ix->token[ix->next + (size_t)i] : out[(size_t)i - period];
     return n;
+}
+
+/* ---- the small model ---- */
+
+void drafter_expect(struct drafter *d, double chance)
+{
+    d->model_chance = chance;
+    d->model_judged = 4;
+    d->patience = TRIAL_AFTER;
+}
+
+int drafter_ask_model(struct drafter *d, int most, int beside, double cost_ns)
+{
+    most = most > DRAFT_MAX ? DRAFT_MAX : most;
+    if (most < 1)
+        return 0;
+    struct plan lookup = lookup_plan(d, most, beside);
+    if (d->always)
+        return lookup.n ? 0 : most;
+    struct plan model = best_plan(d, most, beside, cost_ns, model_chance);
+    if (model.n > 0) {
+        d->patience = TRIAL_AFTER;
+    } else if (lookup.n == 0 && model.rate > 0 && d->idle >= d->patience) {
+        d->patience = d->patience < TRIAL_SELDOM ? 2 * d->patience : TRIAL_SELDOM;
+        model.n = most < TRIAL ? most : TRIAL;
+        d->model_judged = d->model_judged < NEWS ? d->model_judged : NEWS;
+    }
+    if (model.n == 0 || lookup.rate > model.rate)
+        return 0;
+    d->idle = 0;
+    return model.n;
+}
+
+void drafter_judge_model(struct drafter *d, int n, int n_right)
+{
+    for (int i = 0; i < n && i <= n_right; i++) {
+        d->model_judged += d->model_judged < MEMORY;
+        d->model_chance += ((i < n_right ? 1 : 0) - d->model_chance) / d->model_judged;
+    }
+}
+
+double drafter_plain_ns(const struct drafter *d, int beside)
+{
+    return step_time(d->times, 1 + beside);
 }

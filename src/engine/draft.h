@@ -1,10 +1,14 @@
-/* Drafts by prompt lookup (Saxena 2023, "Prompt Lookup Decoding"): where the end of the text stands
- * earlier in it, what followed there may follow again. No second model; edits, extraction and JSON
- * repeat whole lines. The engine verifies the guessed tokens as further rows of one step
- * (gen.c), so a guess changes the speed and never a token.
+/* Drafts: tokens that are guessed ahead and verified as further rows of one step (gen.c), so that a
+ * guess changes the speed and never a token. There are two who guess:
  *
- * How many tokens are worth guessing is decided from two measurements: how often the next token
- * was right after a match of each length, and how long steps of each number of rows take. */
+ *  - prompt lookup (Saxena 2023, "Prompt Lookup Decoding"): where the end of the text stands
+ * earlier in it, what followed there may follow again. It costs nothing; edits, extraction and JSON
+ *    repeat whole lines.
+ *  - a smaller model, where there is one (draft_model.h). Its guesses cost steps of its own.
+ *
+ * Who guesses, and how many tokens are worth it, is decided from measurements: how often the next
+ * token was right after a match of each length, how often the small model was, and how long steps
+ * of each number of rows take. */
 #pragma once
 #include "base/err.h"
 #include <stdbool.h>
@@ -26,6 +30,8 @@ struct step_times {
 };
 /* A step of n_rows rows took this long. */
 void step_timed(struct step_times *t, int n_rows, int64_t ns);
+/* How long one takes: measured lately, or judged by measured neighbours; 0: nothing is known. */
+double step_time(const struct step_times *t, int n_rows);
 
 struct drafter;
 
@@ -46,6 +52,18 @@ int drafter_guess(const struct drafter *d, int32_t *out, int most);
 /* The same for a step that has `beside` rows of others, which each give a token too: with many of
  * them a row is dear and fewer are guessed, or none. */
 int drafter_guess_beside(const struct drafter *d, int32_t *out, int most, int beside);
+/* What the small model has to offer: the chance that its first guess is right as others saw it; it
+ * is judged for this text from then on. */
+void drafter_expect(struct drafter *d, double chance);
+/* Whether the small model should guess for the next step, and how many tokens, at most `most`: 0
+ * when prompt lookup promises more, or nothing pays. cost_ns: of one of its guesses. Where its
+ * guesses have not paid for long, a few are made now and then to see whether they do again. */
+int drafter_ask_model(struct drafter *d, int most, int beside, double cost_ns);
+/* Of n of its guesses that were verified the first n_right were right; with n_right < n the next
+ * one was wrong. */
+void drafter_judge_model(struct drafter *d, int n, int n_right);
+/* How long a step without guesses takes beside so many rows; 0: not known. */
+double drafter_plain_ns(const struct drafter *d, int beside);
 /* Times are looked up here (borrowed) and not in the drafter's own table. */
 void drafter_share_times(struct drafter *d, const struct step_times *t);
 /* For the drafter's own table: a step of n_rows rows (1: nothing was guessed) took this long. */

@@ -30,6 +30,5 @@ NODISCARD enum status encoder_run(const struct model *m, struct pool *pool, cons
                                   const int32_t *type_ids, size_t n, enum encoder_head head,
                                   bool exact, struct encoder_out *out, struct err *err);
 
-enum pooling { POOL_MEAN, POOL_CLS, POOL_LAST };
 /* Pools hidden states (rows, cols) into out (cols floats), then scales to length 1 if normalize. */
 void encoder_pool(const struct encoder_out *hidden, enum pooling how, bool normalize, float *out);

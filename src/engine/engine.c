@@ -158,7 +158,10 @@ enum status engine_new(struct engine **out, const struct model *m, const struct 
     for (int i = 0; i < hp->n_ropes; i++)
         for (int c = 0; c < 2; c++)
             rope_freqs(&hp->rope[i], c, &e->fixed_freqs[i][c]);
-    s = pool_new(&e->pool, opt->n_threads, err);
+    e->pool = opt->pool;
+    e->lent_pool = opt->pool != NULL;
+    if (!e->pool)
+        s = pool_new(&e->pool, opt->n_threads, err);
     if (s == OK)
         s = kv_init(&e->kv, hp, opt->exact ? KV_F32 : opt->kv_type, e->n_ctx, err);
     if (s == OK && (s = alloc_scratch(e)) != OK)
@@ -184,7 +187,8 @@ void engine_free(struct engine *e)
     free(e->needed);
     mem_aligned_free(e->lora_u, e->lora_bytes);
     kv_release(&e->kv);
-    pool_free(e->pool);
+    if (!e->lent_pool)
+        pool_free(e->pool);
     free(e);
 }
 
@@ -264,6 +268,14 @@ void engine_seq_free(struct engine *e, int seq)
 int64_t engine_seq_len(const struct engine *e, int seq)
 {
     return seq_of(e, seq)->len;
+}
+
+int32_t engine_seq_token(const struct engine *e, int seq, int64_t pos)
+{
+    const struct kv_seq *s = seq_of(e, seq);
+    if (pos < 0 || pos >= s->len)
+        hearth_bug("position %lld of a sequence of %lld", (long long)pos, (long long)s->len);
+    return *kv_token(&e->kv, s, pos);
 }
 
 void engine_seq_truncate(struct engine *e, int seq, int64_t n)
@@ -524,7 +536,7 @@ static void prepare_seqs(struct engine *e)
     }
 }
 
-enum status engine_step(struct engine *e, const struct step_row *rows, int n, struct err *err)
+static enum status step(struct engine *e, const struct step_row *rows, int n, struct err *err)
 {
     enum status s = check_rows(e, rows, n, err);
     if (s == OK)
@@ -539,9 +551,29 @@ enum status engine_step(struct engine *e, const struct step_row *rows, int n, st
     return OK;
 }
 
+enum status engine_step(struct engine *e, const struct step_row *rows, int n, struct err *err)
+{
+    e->no_head = false;
+    return step(e, rows, n, err);
+}
+
+enum status engine_step_hidden(struct engine *e, const struct step_row *rows, int n,
+                               struct err *err)
+{
+    e->no_head = true;
+    return step(e, rows, n, err);
+}
+
+const float *engine_hidden(const struct engine *e, int i)
+{
+    if (i < 0 || i >= e->n_wanted)
+        hearth_bug("hidden state %d was asked for, the last step gave %d", i, e->n_wanted);
+    return e->norm + i * e->m->hp.n_embd;
+}
+
 void engine_logits_keep(struct engine *e, int first, int n)
 {
-    if (first < 0 || n < 1 || n > e->max_logits || first > e->n_wanted - n)
+    if (e->no_head || first < 0 || n < 1 || n > e->max_logits || first > e->n_wanted - n)
         hearth_bug("logits %d to %d were asked for, the last step gave %d, %d at a time", first,
                    first + n - 1, e->n_wanted, e->max_logits);
     if (first >= e->logits_at && first + n <= e->logits_at + e->n_logits)

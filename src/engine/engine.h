@@ -19,6 +19,8 @@ struct engine_options {
     int max_logits; /* rows whose logits are kept at a time; 0: what 16 MB hold, at least 16 */
     bool exact;     /* float32 arithmetic and a float32 KV cache */
     enum kv_type kv_type; /* default KV_F16 */
+    struct pool *pool;    /* borrowed, in place of n_threads of its own: for engines that take turns
+                             on one owner thread; may be NULL */
 };
 
 NODISCARD enum status engine_new(struct engine **out, const struct model *m,
@@ -38,6 +40,8 @@ size_t engine_memory(const struct engine *e);
 NODISCARD enum status engine_seq_new(struct engine *e, int *seq, struct err *err);
 void engine_seq_free(struct engine *e, int seq);
 int64_t engine_seq_len(const struct engine *e, int seq);
+/* The token at position pos < length. */
+int32_t engine_seq_token(const struct engine *e, int seq, int64_t pos);
 /* Forgets everything from position n on (n <= length). */
 void engine_seq_truncate(struct engine *e, int seq, int64_t n);
 /* Announces that the sequence will have n positions before anything is sampled from it
@@ -90,6 +94,13 @@ struct step_row {
  * count or sequence. */
 NODISCARD enum status engine_step(struct engine *e, const struct step_row *rows, int n_rows,
                                   struct err *err);
+/* The same without logits: for rows with `logits` set their hidden states are made, as the head
+ * would read them (behind the last norm); engine_logits must not be asked. */
+NODISCARD enum status engine_step_hidden(struct engine *e, const struct step_row *rows, int n_rows,
+                                         struct err *err);
+/* n_embd float32: the hidden state behind the last norm of the i-th row (in row order) of the last
+ * step that asked for logits or hidden states. Valid until the next step. */
+const float *engine_hidden(const struct engine *e, int i);
 /* How many rows, at most n, the next step can append to seq so that each gets the bits of a row
  * appended in a step of its own: fewer than n where the context or the free pages end, and where
  * the model's angles change with the length. 0: there is no room for one. */

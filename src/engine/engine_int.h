@@ -57,7 +57,7 @@ struct engine {
     const struct model *m;
     const struct kernel_ops *k;
     struct pool *pool;
-    bool exact;
+    bool lent_pool, exact;
     int64_t n_ctx;
     int max_rows, max_logits;
 
@@ -89,6 +89,7 @@ struct engine {
     float *partial;              /* engine_partial_floats: attention's states of spans */
     float *logits;               /* (max_logits, n_vocab) */
     int logits_at, n_logits;     /* the rows that it has */
+    bool no_head;                /* of the present step: hidden states are what is wanted */
     int n_wanted;                /* rows whose logits were asked for: the first of e->norm */
     struct acts later_norm_acts; /* (max_logits): rows of e->norm, of other logits than the first */
     struct moe_scratch moe;

@@ -423,6 +423,8 @@ void engine_forward(struct engine *e)
         engine_run(e, after_ffn, &ph, n, 1, n == 1);
     }
     e->n_wanted = n;
+    if (e->no_head)
+        return;
     if (e->observe)
         e->observe(e->observe_ctx, &m->mat[G_OUTPUT], &e->norm_acts, 0, n);
     engine_head(e, 0, n < e->max_logits ? n : e->max_logits);

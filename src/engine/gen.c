@@ -4,7 +4,8 @@
  * carry drafted tokens after the chosen one (draft.h): their rows are picked from and taken in
  * order until a pick differs from its draft or ends the answer, and the rows behind are forgotten.
  * A row's logits have the same bits as in a step of its own, and the sampler sees them in the same
- * order, so drafts change no token.
+ * order, so drafts change no token, whoever made them: prompt lookup, or a small model that was
+ * asked before (gen_wish).
  *
  * Invariant: the text (history, prompt, answer) is what the KV cache holds, but for its last
  * `unread` tokens. While a prompt is read these are many, between picks it is the last one: a
@@ -36,6 +37,11 @@ struct gen {
     struct sampler *sampler;
     struct drafter *drafter; /* NULL: no drafts */
     int32_t draft[DRAFT_MAX];
+    struct draft_seq *second; /* the text as the draft model has it; NULL: there is no such model */
+    struct draft_wish wish;   /* .want 0: none was made for the next rows */
+    bool by_model;            /* it made the draft */
+    int64_t n_model_drafted, n_model_accepted;
+    size_t out_from; /* tokens that io.out held before */
     struct stopper stopper;
     struct detok detok;
     struct buf piece, told;
@@ -97,7 +103,11 @@ static enum status gen_init(struct gen *g, struct err *err)
         st = find_ends(g, err);
     if (st == OK && g->p->draft > 0 && engine_max_logits(g->e) > 1)
         st = drafter_new(&g->drafter, draft_text(g), g->p->draft_always, err);
-    return st;
+    if (st != OK || !g->drafter || !g->p->draft_model || !g->io.out)
+        return st;
+    drafter_expect(g->drafter, draft_model_chance(g->p->draft_model));
+    g->second = draft_seq_open(g->p->draft_model);
+    return g->second ? OK : err_set(err, ENOMEMORY, "generate: no memory for drafts");
 }
 
 static enum status check_params(const struct gen_params *p, struct err *err)
@@ -142,6 +152,7 @@ enum status gen_new(struct gen **out, struct engine *e, int seq, const int32_t *
     if (p->n_ctx > 0 && p->n_ctx < g->n_ctx)
         g->n_ctx = p->n_ctx;
     g->io = *io;
+    g->out_from = io->out ? io->out->n : 0;
     g->stats = io->stats ? io->stats : &g->own_stats;
     *g->stats = (struct gen_stats){
         .end = GEN_RUNNING, .stop_index = -1, .n_prompt = (int64_t)n, .n_cached = g->before};
@@ -169,6 +180,8 @@ void gen_free(struct gen *g)
         return;
     sampler_free(g->sampler);
     drafter_free(g->drafter);
+    if (g->second)
+        draft_seq_close(g->second, g->n_model_drafted, g->n_model_accepted);
     stopper_release(&g->stopper);
     buf_release(&g->piece);
     buf_release(&g->told);
@@ -213,7 +226,8 @@ int32_t gen_text(const struct gen *g, size_t i)
     size_t n = g->p->n_history;
     if (i < n)
         return g->p->history[i];
-    return i - n < g->n_prompt ? g->prompt[i - n] : g->io.out->id[i - n - g->n_prompt];
+    n += g->n_prompt;
+    return i < n ? g->prompt[i - g->p->n_history] : g->io.out->id[g->out_from + i - n];
 }
 
 void gen_reseat_whole(struct gen *g, int seq)
@@ -347,19 +361,55 @@ static bool can_be_fed(const struct gen *g, int32_t token)
            (g->p->ignore_eos || !model_is_end(engine_model(g->e), token));
 }
 
-/* Guesses what follows the token that is fed next, at most `most` tokens and no more than
- * max_tokens leaves a use for. */
-static void guess(struct gen *g, int most, int beside)
+/* Tokens that may be guessed behind the one that is fed next: at most `most`, and no more than
+ * max_tokens leaves a use for, the context has room for and angles stay the same for. */
+static int guesses(const struct gen *g, int most)
 {
+    int64_t room = g->n_ctx - engine_seq_len(g->e, g->seq) - 1;
+    most = most < engine_max_logits(g->e) - 1 ? most : engine_max_logits(g->e) - 1;
     if (g->p->draft < most)
         most = g->p->draft;
     if (g->p->max_tokens >= 0 && g->p->max_tokens - g->stats->n_generated - 1 < most)
         most = (int)(g->p->max_tokens - g->stats->n_generated - 1);
     if (!g->drafter || most < 1)
-        return;
-    int64_t room = g->n_ctx - engine_seq_len(g->e, g->seq) - 1;
+        return 0;
     most = engine_seq_ahead(g->e, g->seq, 1 + most) - 1;
-    int n = drafter_guess_beside(g->drafter, g->draft, most < room ? most : (int)room, beside);
+    return most < room ? most : (int)room;
+}
+
+static int32_t text_token(const void *g, size_t i)
+{
+    return gen_text(g, i);
+}
+
+struct draft_wish *gen_wish(struct gen *g, int most, int beside)
+{
+    g->wish.want = 0;
+    if (!g->second || gen_reading(g))
+        return NULL;
+    double cost = draft_model_cost(g->p->draft_model, drafter_plain_ns(g->drafter, 0));
+    int n = drafter_ask_model(g->drafter, guesses(g, most - 1), beside, cost);
+    if (n < 1)
+        return NULL;
+    g->wish = (struct draft_wish){.seq = g->second,
+                                  .token = text_token,
+                                  .text = g,
+                                  .n_text = gen_n_text(g),
+                                  .want = n,
+                                  .out = g->draft};
+    return &g->wish;
+}
+
+/* The draft behind the token that is fed next: what the model made, or what prompt lookup finds. */
+static void guess(struct gen *g, int most, int beside)
+{
+    int n = guesses(g, most);
+    g->by_model = g->wish.want > 0 && g->wish.n > 0;
+    if (g->by_model)
+        n = g->wish.n < n ? g->wish.n : n;
+    else if (n > 0)
+        n = drafter_guess_beside(g->drafter, g->draft, n, beside);
+    g->wish.want = 0;
     while (g->n_draft < n && can_be_fed(g, g->draft[g->n_draft]))
         g->n_draft++;
 }
@@ -383,7 +433,7 @@ int gen_rows(struct gen *g, struct step_row *rows, int most, int beside)
     if (!gen_reading(g)) {
         if (engine_seq_len(g->e, g->seq) >= g->n_ctx)
             return 0;
-        guess(g, (most < engine_max_logits(g->e) ? most : engine_max_logits(g->e)) - 1, beside);
+        guess(g, most - 1, beside);
         rows[0] = (struct step_row){.token = g->last, .seq = g->seq, .logits = true};
         for (int i = 0; i < g->n_draft; i++)
             rows[1 + i] = (struct step_row){.token = g->draft[i], .seq = g->seq, .logits = true};
@@ -419,6 +469,13 @@ static enum status pick_rows(struct gen *g, int logits, struct err *err)
     }
     g->n_wrong = g->n_draft - row;
     g->stats->n_accepted += row;
+    if (g->by_model && g->n_draft > 0) {
+        /* behind an end nothing was judged */
+        bool judged = st == OK && g->stats->end == GEN_RUNNING;
+        drafter_judge_model(g->drafter, judged ? g->n_draft : row, row);
+        g->n_model_drafted += g->n_draft;
+        g->n_model_accepted += row;
+    }
     return st;
 }
 

@@ -42,6 +42,10 @@ size_t gen_unread(const struct gen *g);
 /* Its prompt is still being read (or read again): it gives no tokens yet. */
 bool gen_reading(const struct gen *g);
 
+/* Where a draft model should guess for the next rows of this stepper: what it is asked, for
+ * draft_model_make, which is called before gen_rows; NULL: it should not. The same `most` and
+ * `beside` as for gen_rows. */
+struct draft_wish *gen_wish(struct gen *g, int most, int beside);
 /* The rows it wants in the next step, at most `most` (>= 1): a chunk of what is unread, or the
  * picked token and drafts behind it. beside: rows of others in that step, which drafts are weighed
  * against. 0: the context is full (gen_full). */

@@ -5,9 +5,13 @@
 #include <stdlib.h>
 
 static enum status step(struct engine *e, struct gen *g, struct step_row *rows,
-                        struct step_times *times, struct err *err)
+                        struct step_times *times, struct draft_model *draft_model, struct err *err)
 {
-    int n = gen_rows(g, rows, engine_max_rows(e), 0);
+    int most = engine_max_rows(e);
+    struct draft_wish *wish = gen_wish(g, most, 0);
+    if (wish)
+        draft_model_make(draft_model, &wish, 1, most);
+    int n = gen_rows(g, rows, most, 0);
     bool reading = gen_reading(g);
     int64_t start = clock_ns();
     enum status st = n ? engine_step(e, rows, n, err) : ECONTEXT;
@@ -29,7 +33,11 @@ enum status generate(struct engine *e, int seq, const int32_t *prompt, size_t n,
 {
     struct gen *g;
     struct step_times times = {0};
-    const struct gen_io io = {.on_event = on_event, .ctx = ctx, .out = out, .stats = stats};
+    struct tokens own = {0}; /* a draft model reads the answer, too */
+    const struct gen_io io = {.on_event = on_event,
+                              .ctx = ctx,
+                              .out = out || !p->draft_model ? out : &own,
+                              .stats = stats};
     int64_t before = engine_seq_len(e, seq);
     struct step_row *rows = mem_array((size_t)engine_max_rows(e), sizeof *rows);
     if (!rows)
@@ -39,7 +47,7 @@ enum status generate(struct engine *e, int seq, const int32_t *prompt, size_t n,
         bool answering = false;
         gen_share_times(g, &times);
         while (st == OK && gen_end(g) == GEN_RUNNING) {
-            st = step(e, g, rows, &times, err);
+            st = step(e, g, rows, &times, p->draft_model, err);
             answering = answering || !gen_reading(g);
         }
         if (st != OK && !answering)
@@ -47,5 +55,6 @@ enum status generate(struct engine *e, int seq, const int32_t *prompt, size_t n,
     }
     gen_free(g);
     free(rows);
+    tokens_free(&own);
     return st;
 }

@@ -1,6 +1,6 @@
 /* One answer: feed a prompt, sample until something ends it, tell each piece of text. */
 #pragma once
-#include "engine/draft.h"
+#include "engine/draft_model.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
 
@@ -25,6 +25,9 @@ struct gen_params {
      * that is told. The engine's max_logits bounds it too */
     int draft;
     bool draft_always; /* guess without asking whether it pays: for tests and measurements */
+    /* a smaller model that guesses where the text does not repeat; borrowed, and used on the thread
+     * of the engine's owner; may be NULL */
+    struct draft_model *draft_model;
     /* tokens that seq holds already and that count for the penalties like the prompt's, so that an
      * answer does not depend on how much of its prompt was cached; may be NULL */
     const int32_t *history;

@@ -175,12 +175,19 @@ static void read_encoder(struct reader *r, struct hparams *hp)
     hp->n_pos = hp->n_ctx_train;
     hp->n_types = rows_of(r, "token_types.weight");
     hp->n_labels = rows_of(r, "cls.output.weight");
-    bool causal = false;
+}
+
+/* A decoder's tokens see those before them, an encoder's all. */
+static void check_causal(struct reader *r, bool expected)
+{
+    bool causal = expected;
     if (r->s == OK)
-        r->s = gguf_get_bool(r->g, key_of(r, "attention.causal"), &causal, false, r->err);
-    if (r->s == OK && causal)
-        r->s = err_set(r->err, EUNSUPPORTED,
-                       "'%s' is true, expected an encoder that looks both ways", r->key);
+        r->s = gguf_get_bool(r->g, key_of(r, "attention.causal"), &causal, expected, r->err);
+    if (r->s == OK && causal != expected)
+        r->s = err_set(r->err, EUNSUPPORTED, "'%s' is %s, expected %s", r->key,
+                       causal ? "true" : "false",
+                       expected ? "a decoder whose tokens see only those before them"
+                                : "an encoder that looks both ways");
 }
 
 enum status hparams_from_gguf(struct hparams *hp, const struct gguf *g, struct err *err)
@@ -211,6 +218,8 @@ enum status hparams_from_gguf(struct hparams *hp, const struct gguf *g, struct e
     if (!gguf_tensor(g, STR("output.weight")))
         hp->features |= F_TIED;
     read_window(&r, hp);
+    hp->pooling = get_int(&r, "pooling_type", 0);
+    check_causal(&r, a->kind == MODEL_DECODER);
     if (a->kind == MODEL_DECODER)
         read_rope(&r, hp);
     else

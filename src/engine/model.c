@@ -149,3 +149,19 @@ void model_count(struct model *m, const struct tensor_source *src)
     m->info.n_heads = hp->n_heads;
     m->info.n_kv_heads = hp->n_kv_heads;
 }
+
+enum status model_pooling(const struct model *m, enum pooling *how, bool *said, struct err *err)
+{
+    static const enum pooling numbers[] = {[1] = POOL_MEAN, [2] = POOL_CLS, [3] = POOL_LAST};
+    int64_t number = m->hp.pooling;
+    *how = m->info.kind == MODEL_ENCODER ? POOL_MEAN : POOL_LAST;
+    if (said)
+        *said = number != 0;
+    if (number >= 1 && number <= 3)
+        *how = numbers[number];
+    else if (number != 0)
+        return err_set(err, EUNSUPPORTED,
+                       "'%.*s': pooling_type is %lld, expected 1 (mean), 2 (cls) or 3 (last)",
+                       STR_ARG(m->info.name), (long long)number);
+    return OK;
+}

@@ -38,6 +38,13 @@ struct model_info {
     struct str type_name; /* the most frequent matrix type, "q4_k" */
 };
 void model_info(const struct model *m, struct model_info *out);
+/* How the hidden states of a text become one embedding: their mean, the first, the last. */
+enum pooling { POOL_MEAN, POOL_CLS, POOL_LAST };
+/* As the file says (GGUF's ARCH.pooling_type: 1 mean, 2 cls, 3 last); where it says nothing, or 0
+ * (none), the mean for an encoder and the last token's for a decoder, as with Ollama. said (may be
+ * NULL): whether the file does: it is a model made for embeddings. EUNSUPPORTED for rank (4). */
+NODISCARD enum status model_pooling(const struct model *m, enum pooling *how, bool *said,
+                                    struct err *err);
 /* Bytes of weight matrices that decoding one token reads: of experts, those in use; of the
  * embedding table, one row (all of it where it serves as the output, too). */
 size_t model_decode_bytes(const struct model *m);

@@ -42,16 +42,19 @@ static void write_usage(struct jsonw *w, const struct stream *st, const struct c
 static void write_stop(struct jsonw *w, const struct stream *st)
 {
     const struct chat_usage *u = &st->an.usage;
-    const char *reason = u->end == GEN_LENGTH || u->end == GEN_CONTEXT ? "max_tokens"
-                         : st->an.n_calls                              ? "tool_use"
-                         : u->end == GEN_STOP_STRING                   ? "stop_sequence"
-                                                                       : "end_turn";
+    bool cut = u->end == GEN_LENGTH || u->end == GEN_CONTEXT || u->end == GEN_CANCELLED;
+    const char *reason = cut                         ? "max_tokens"
+                         : st->an.n_calls            ? "tool_use"
+                         : u->end == GEN_STOP_STRING ? "stop_sequence"
+                                                     : "end_turn";
     jsonw_kstr(w, "stop_reason", str_from(reason));
     jsonw_key(w, "stop_sequence");
     if (u->end == GEN_STOP_STRING && u->stop_index >= 0)
         jsonw_str(w, st->a->r.params.stop[u->stop_index]);
     else
         jsonw_null(w);
+    if (u->end == GEN_CANCELLED)
+        jsonw_kbool(w, "cancelled", true);
 }
 
 static void begin(struct stream *st, struct jsonw *w, const char *type)
@@ -204,7 +207,7 @@ static int on_event(void *ctx, const struct chat_event *ev)
         return 1;
     if (ev->kind == CHAT_READING || ev->kind == CHAT_ERROR)
         return 0;
-    if (ev->kind == CHAT_DONE && ev->usage->end == GEN_CANCELLED)
+    if (ev->kind == CHAT_DONE && ev->usage->end == GEN_CANCELLED && !http_cancelled(st->a->q))
         return 1;
     return st->stream ? stream_event(st, ev) : 0;
 }

@@ -72,7 +72,7 @@ enum status ask_open(struct ask *a, struct hub *hub, struct str model, int64_t n
     const struct model_defaults *d = model_defaults(a->lease.model);
     struct gen_params *p = &a->r.params;
     *p = (struct gen_params){
-        .sampler = base ? *base : sampler_defaults, .max_tokens = -1, .draft = DRAFT_DEFAULT};
+        .sampler = base ? *base : sampler_defaults, .max_tokens = -1, .draft = a->lease.draft_max};
     if (!base) {
         p->sampler.top_p = 0.9;
         p->sampler.min_p = 0;
@@ -278,6 +278,16 @@ enum status ask_option(struct ask *a, const char *name, const json_t *v, bool *k
         return OK;
     if (strcmp(name, "stop") == 0)
         return ask_stop(a, v, "option \"stop\"", err);
+    if (strcmp(name, "draft_num_predict") == 0) {
+        int64_t n;
+        enum status s = take_integer(name, v, &n, err);
+        if (s == OK && n > DRAFT_MAX)
+            s = err_set(err, EUSAGE, "option \"%s\": %lld, expected 0 (off) to %d", name,
+                        (long long)n, DRAFT_MAX);
+        if (s == OK && n >= 0) /* -1: as many as usual */
+            p->draft = (int)n;
+        return s;
+    }
     if (strcmp(name, "seed") == 0) {
         int64_t seed;
         enum status s = take_integer(name, v, &seed, err);

@@ -378,7 +378,7 @@ void exchange_end(void *server, struct MHD_Connection *c, void **exchange,
     r->suspended = false;
     if (why != MHD_REQUEST_TERMINATED_COMPLETED_OK) {
         r->client_gone = r->client_gone || why != MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN;
-        atomic_store(&r->gone, 1);
+        atomic_store(&r->gone, GONE_LEFT);
     }
     pthread_cond_broadcast(&r->moved);
     pthread_mutex_unlock(&r->lock);

@@ -14,6 +14,8 @@ struct reply;
 /* What the caller's key allows (auth.h); without keys, everything. */
 enum scope { SCOPE_NONE = 0, SCOPE_INFER = 1, SCOPE_READ = 2, SCOPE_MODELS = 4, SCOPE_ADMIN = 8 };
 
+enum gone { GONE_NOT = 0, GONE_LEFT = 1, GONE_CANCELLED = 2 };
+
 /* Borrowed for the time of the handler. */
 struct http_request {
     struct server *server;
@@ -24,7 +26,8 @@ struct http_request {
     struct str key_name;     /* of the API key, or empty */
     unsigned scopes;
     struct str body; /* empty where the route reads it as a stream */
-    /* Non-zero once the client has left or the server stops: hand it to chat_request.cancel. */
+    /* Non-zero (enum gone) once the client has left, the server stops or somebody has cancelled the
+     * request: hand it to chat_request.cancel. */
     const atomic_int *gone;
     int64_t start_ns;
     int priority; /* chat_request.priority: below 0 for what nobody waits for (batches) */
@@ -43,6 +46,10 @@ NODISCARD enum status http_body_read(const struct http_request *q, void *out, si
                                      struct err *err);
 /* What the client declared, or -1. */
 int64_t http_content_length(const struct http_request *q);
+
+/* Somebody has cancelled the request (server_cancel) and its client is still there: the answer ends
+ * with what there is, in the way of its dialect. */
+bool http_cancelled(const struct http_request *q);
 
 /* Facts about what the handler does, for metrics, the access log and spans. The model's name is
  * copied; operation is a literal, gen_ai.operation.name: "chat", "text_completion", "embeddings".

@@ -2,7 +2,8 @@
  * the list that others wait on, so that two requests never load the same model twice and a slow
  * load stops nobody else.
  *
- * Memory is counted in bytes that were reserved: a model's weights plus its KV cache. The cache is
+ * Memory is counted in bytes that were reserved: a model's weights plus its KV cache, and both of
+ * the draft model beside it. The cache is
  * one pool for all requests of a model (chat/sched.h), so a request with another context length
  * needs no reload. A model larger than all memory still loads when nothing else is there: its
  * weights are mapped. */
@@ -16,7 +17,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { DEFAULT_CTX = 8192, POOL_REQUESTS = 16, WAIT_MS = 100 };
+enum { DEFAULT_CTX = 8192, POOL_REQUESTS = 16, WAIT_MS = 100, EMBED_GROUP = 64 };
 static const int64_t FOREVER = INT64_MAX;
 
 enum state { LOADING, READY, LEAVING };
@@ -24,7 +25,7 @@ enum state { LOADING, READY, LEAVING };
 struct loaded_model {
     struct loaded_model *next;
     struct store_model *entry;
-    struct model *model;
+    struct model *model, *draft; /* draft: guesses ahead; or NULL */
     struct lora **loras;
     float *scales;
     size_t n_loras;
@@ -60,6 +61,8 @@ static void free_model(struct loaded_model *l)
     free(l->loras);
     free(l->scales);
     pool_free(l->pool);
+    if (l->draft)
+        model_close(l->draft);
     model_close(l->model);
     store_model_free(l->entry);
     pthread_mutex_destroy(&l->encoding);
@@ -90,6 +93,7 @@ static enum status start_decoder(struct hub *h, struct loaded_model *l, struct e
     struct sched_options so = {
         .engine = {.n_threads = h->o.threads, .n_ctx = l->n_ctx, .kv_type = h->o.kv_type},
         .max_queue = h->o.max_queue,
+        .draft = l->draft,
         .chat_template = l->entry->template_text,
         .store = h->prefixes,
         .identity = l->entry->digest,
@@ -173,19 +177,36 @@ static void wait_changed(struct hub *h)
     pthread_cond_timedwait(&h->changed, &h->lock, &until);
 }
 
+static uint64_t weight_bytes(const struct loaded_model *l)
+{
+    struct model_info info;
+    uint64_t n = 0;
+    model_info(l->model, &info);
+    n = info.weight_bytes;
+    if (l->draft) {
+        model_info(l->draft, &info);
+        n += info.weight_bytes;
+    }
+    return n;
+}
+
+static uint64_t kv_bytes(const struct hub *h, const struct loaded_model *l, int64_t n_ctx)
+{
+    return model_kv_bytes(l->model, h->o.kv_type, n_ctx) +
+           (l->draft ? model_kv_bytes(l->draft, h->o.kv_type, n_ctx) : 0);
+}
+
 /* Reserves weights and a KV cache of `least` to `most` tokens for l, evicting idle models, and
  * waiting for busy ones while the caller is still there. Called with the lock held. */
 static enum status make_room(struct hub *h, struct loaded_model *l, int64_t least, int64_t most,
                              const atomic_int *gone, struct err *err)
 {
-    struct model_info info;
-    model_info(l->model, &info);
-    uint64_t weights = info.weight_bytes, kv = model_kv_bytes(l->model, h->o.kv_type, least);
+    uint64_t weights = weight_bytes(l), kv = kv_bytes(h, l, least);
     for (;;) {
         uint64_t used = reserved(h);
         if (used <= h->memory && weights + kv <= h->memory - used) {
             uint64_t spare = (h->memory - used - weights - kv) / 2, page;
-            page = model_kv_bytes(l->model, h->o.kv_type, 1);
+            page = kv_bytes(h, l, 1);
             int64_t more = page ? (int64_t)(spare / page) * 64 : 0;
             l->n_ctx = more < most - least ? least + more : most;
             break;
@@ -214,11 +235,33 @@ static enum status make_room(struct hub *h, struct loaded_model *l, int64_t leas
         }
     }
     l->weight_bytes = weights;
-    l->kv_bytes = model_kv_bytes(l->model, h->o.kv_type, l->n_ctx);
+    l->kv_bytes = kv_bytes(h, l, l->n_ctx);
     return OK;
 }
 
 /* ---- loading ---- */
+
+/* The model that guesses ahead: the entry's own, or the server's. It changes the speed only, so
+ * that one that cannot be used is passed over. */
+static void open_draft(struct hub *h, struct loaded_model *l, struct model_options *mo)
+{
+    struct err err;
+    const char *own = l->entry->draft_path, *path = own ? own : h->o.draft_path;
+    if (!path)
+        return;
+    enum status s = model_open(&l->draft, path, mo, &err);
+    if (s == OK)
+        s = draft_model_check(l->draft, l->model, &err);
+    if (s == OK && model_decode_bytes(l->draft) >= model_decode_bytes(l->model))
+        s = err_set(&err, EUSAGE, "draft model: it is not smaller than the model");
+    if (s == OK)
+        return;
+    log_warn("model '%s' runs without %s draft model: %s", l->entry->name.model,
+             own ? "its" : "the", err.msg);
+    if (l->draft)
+        model_close(l->draft);
+    l->draft = NULL;
+}
 
 /* Fills the record, which is in the list and held by nobody else. Called without the lock. */
 static enum status load(struct hub *h, struct loaded_model *l, int64_t n_ctx,
@@ -240,6 +283,8 @@ static enum status load(struct hub *h, struct loaded_model *l, int64_t n_ctx,
     int64_t most = h->o.kv_tokens > 0 ? h->o.kv_tokens : default_ctx(h, l->model) * POOL_REQUESTS;
     if (info.kind == MODEL_ENCODER)
         least = most = 0;
+    else
+        open_draft(h, l, &mo);
     pthread_mutex_lock(&h->lock);
     s = make_room(h, l, least, most > least ? most : least, gone, err);
     pthread_mutex_unlock(&h->lock);
@@ -290,6 +335,7 @@ static void fill_lease(struct hub *h, struct loaded_model *l, int64_t n_ctx, str
     out->entry = l->entry;
     out->provider = l->provider;
     out->n_ctx = n_ctx > 0 ? n_ctx : default_ctx(h, l->model);
+    out->draft_max = h->o.draft_max < 0 ? 0 : h->o.draft_max ? h->o.draft_max : DRAFT_DEFAULT;
     if (l->provider && out->n_ctx > trained)
         out->n_ctx = trained;
     l->request_ctx = out->n_ctx;
@@ -356,7 +402,7 @@ enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx, int64_t k
 {
     struct store_model *entry;
     struct loaded_model *l = NULL;
-    *out = (struct lease){.keep_alive_ns = keep_alive_ns};
+    *out = (struct lease){.keep_alive_ns = keep_alive_ns, .gone = gone};
     if (n_ctx < 0)
         return err_set(err, EUSAGE, "num_ctx: %lld, expected 1 or more", (long long)n_ctx);
     enum status s = store_find(h->o.store, name, &entry, err);
@@ -459,54 +505,102 @@ enum status hub_pin(struct hub *h, struct str name, bool pin, struct err *err)
 
 /* ---- embeddings ---- */
 
-static enum status embed(struct loaded_model *l, struct tokens *ids, struct buf *floats,
-                         struct err *err)
+/* Cuts ids to what the model can read: the end goes, but not a special token that ends it. */
+static enum status cut(const struct lease *lease, struct tokens *ids, bool truncate,
+                       struct err *err)
 {
-    struct encoder_out out;
-    pthread_mutex_lock(&l->encoding);
+    const struct tokenizer *tok = model_tokenizer(lease->model);
+    bool encoder = !lease->provider;
+    size_t most = (size_t)(encoder ? encoder_max_tokens(lease->model) : lease->n_ctx);
+    if (ids->n <= most)
+        return OK;
+    if (!truncate)
+        return err_set(err, ECONTEXT,
+                       "the input length exceeds the context length: %zu tokens, at most %zu",
+                       ids->n, most);
+    if (encoder || tokenizer_attr(tok, ids->id[ids->n - 1]) == TOKEN_CONTROL)
+        ids->id[most - 1] = ids->id[ids->n - 1];
+    ids->n = most;
+    return OK;
+}
+
+/* Texts that are read together. */
+struct embed_group {
+    struct tokens ids[EMBED_GROUP];
+    struct embed_text text[EMBED_GROUP];
+    size_t n;
+};
+
+static enum status add_text(struct lease *lease, struct embed_group *g, struct str text,
+                            bool truncate, float *out, struct err *err)
+{
+    struct tokens *ids = &g->ids[g->n];
     enum status s =
-        encoder_run(l->model, l->pool, ids->id, NULL, ids->n, HEAD_NONE, false, &out, err);
-    pthread_mutex_unlock(&l->encoding);
-    if (s != OK)
-        return s;
-    char *room = buf_grow(floats, (size_t)out.cols * sizeof(float));
-    float *pooled = room ? mem_array((size_t)out.cols, sizeof *pooled) : NULL;
-    if (pooled) {
-        encoder_pool(&out, POOL_MEAN, false, pooled);
-        memcpy(room, pooled, (size_t)out.cols * sizeof(float));
-    } else {
-        s = err_set(err, ENOMEMORY, "embedding: no memory for %lld floats", (long long)out.cols);
+        tokenizer_encode(model_tokenizer(lease->model), text, TOKENIZE_ADD_SPECIAL, ids, err);
+    if (s == OK)
+        s = cut(lease, ids, truncate, err);
+    if (s == OK && ids->n == 0) { /* no text, and no special tokens around it */
+        struct model_info info;
+        model_info(lease->model, &info);
+        memset(out, 0, (size_t)info.n_embd * sizeof *out);
+        tokens_free(ids);
+        return OK;
     }
-    free(pooled);
-    encoder_out_release(&out);
+    g->text[g->n] = (struct embed_text){ids->id, ids->n, out};
+    g->n++; /* for release, also after an error */
     return s;
 }
 
-enum status hub_embed(struct lease *lease, struct str text, bool truncate, struct buf *floats,
-                      int64_t *n_tokens, struct err *err)
+static enum status embed_group(struct lease *lease, const struct embed_group *g, struct err *err)
 {
     struct loaded_model *l = lease->loaded;
-    struct tokens ids = {0};
-    *n_tokens = 0;
-    if (l->provider)
-        return err_set(err, EUSAGE, "\"%s\" does not support embeddings", l->entry->name.model);
-    enum status s =
-        tokenizer_encode(model_tokenizer(l->model), text, TOKENIZE_ADD_SPECIAL, &ids, err);
-    size_t most = (size_t)encoder_max_tokens(l->model);
-    if (s == OK && ids.n > most) {
-        if (!truncate)
-            s = err_set(err, ECONTEXT,
-                        "the input length exceeds the context length: %zu tokens, at most %zu",
-                        ids.n, most);
-        ids.id[most - 1] = ids.id[ids.n - 1];
-        ids.n = most;
+    struct encoder_out out;
+    enum pooling how;
+    enum status s = model_pooling(l->model, &how, NULL, err);
+    if (s == OK && l->provider)
+        return sched_embed(l->provider, g->text, g->n, how, lease->gone, err);
+    for (size_t i = 0; s == OK && i < g->n; i++) {
+        if (lease->gone && *lease->gone)
+            return err_set(err, ECANCEL, "embedding: stopped");
+        pthread_mutex_lock(&l->encoding);
+        s = encoder_run(l->model, l->pool, g->text[i].ids, NULL, g->text[i].n, HEAD_NONE, false,
+                        &out, err);
+        pthread_mutex_unlock(&l->encoding);
+        if (s == OK)
+            encoder_pool(&out, how, false, g->text[i].out);
+        encoder_out_release(&out);
     }
-    if (s == OK)
-        s = embed(l, &ids, floats, err);
-    if (s == OK)
-        *n_tokens = (int64_t)ids.n;
-    tokens_free(&ids);
     return s;
+}
+
+enum status hub_embed(struct lease *lease, const struct str *texts, size_t n, bool truncate,
+                      struct buf *floats, int64_t *n_tokens, struct err *err)
+{
+    struct model_info info;
+    enum status s = OK;
+    *n_tokens = 0;
+    model_info(lease->model, &info);
+    size_t width = (size_t)info.n_embd;
+    float *v = mem_array(EMBED_GROUP * width, sizeof *v);
+    if (!v)
+        return err_set(err, ENOMEMORY, "embedding: no memory for %lld floats",
+                       (long long)info.n_embd);
+    for (size_t done = 0; s == OK && done < n;) {
+        struct embed_group g = {0};
+        size_t now = n - done < EMBED_GROUP ? n - done : EMBED_GROUP;
+        for (size_t i = 0; s == OK && i < now; i++)
+            s = add_text(lease, &g, texts[done + i], truncate, v + i * width, err);
+        if (s == OK)
+            s = embed_group(lease, &g, err);
+        for (size_t i = 0; i < g.n; i++) {
+            *n_tokens += (int64_t)g.ids[i].n;
+            tokens_free(&g.ids[i]);
+        }
+        buf_add(floats, (const char *)v, now * width * sizeof *v);
+        done += now;
+    }
+    free(v);
+    return s == OK ? buf_check(floats, "embeddings", err) : s;
 }
 
 static double pair_score(const struct encoder_out *o)
@@ -536,26 +630,21 @@ static enum status pair_ids(struct loaded_model *l, struct str a, struct str b, 
 static enum status rank_cosine(struct lease *lease, struct str query, struct str document,
                                double *score, int64_t *n_tokens, struct err *err)
 {
-    struct buf a, b;
+    const struct str texts[] = {query, document};
+    struct buf both;
     double ab = 0, aa = 0, bb = 0;
-    int64_t n = 0;
-    buf_init(&a, 1 << 20);
-    buf_init(&b, 1 << 20);
-    enum status s = hub_embed(lease, query, true, &a, n_tokens, err);
-    if (s == OK)
-        s = hub_embed(lease, document, true, &b, &n, err);
-    for (size_t i = 0; s == OK && i + sizeof(float) <= a.n; i += sizeof(float)) {
+    buf_init(&both, 2 << 20);
+    enum status s = hub_embed(lease, texts, 2, true, &both, n_tokens, err);
+    for (size_t i = 0; s == OK && i < both.n / 2; i += sizeof(float)) {
         float x, y;
-        memcpy(&x, a.p + i, sizeof x);
-        memcpy(&y, b.p + i, sizeof y);
+        memcpy(&x, both.p + i, sizeof x);
+        memcpy(&y, both.p + both.n / 2 + i, sizeof y);
         ab += (double)x * (double)y;
         aa += (double)x * (double)x;
         bb += (double)y * (double)y;
     }
     *score = aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
-    *n_tokens += n;
-    buf_release(&a);
-    buf_release(&b);
+    buf_release(&both);
     return s;
 }
 
@@ -565,11 +654,16 @@ enum status hub_rank(struct lease *lease, struct str query, struct str document,
     struct loaded_model *l = lease->loaded;
     struct tokens ids = {0}, types = {0};
     struct encoder_out out = {0};
-    if (l->provider)
+    bool for_embeddings = false;
+    enum pooling how;
+    enum status s = model_pooling(l->model, &how, &for_embeddings, err);
+    if (s != OK)
+        return s;
+    if (l->provider && !for_embeddings)
         return err_set(err, EUSAGE, "\"%s\" does not support ranking", l->entry->name.model);
-    if (encoder_head(l->model) != HEAD_SEQUENCE)
+    if (l->provider || encoder_head(l->model) != HEAD_SEQUENCE)
         return rank_cosine(lease, query, document, score, n_tokens, err);
-    enum status s = pair_ids(l, query, document, &ids, &types, err);
+    s = pair_ids(l, query, document, &ids, &types, err);
     if (s == OK) {
         pthread_mutex_lock(&l->encoding);
         s = encoder_run(l->model, l->pool, ids.id, types.id, ids.n, HEAD_SEQUENCE, false, &out,

@@ -22,6 +22,10 @@ struct hub_options {
     uint64_t prefix_memory, prefix_disk;
     const char *prefix_folder;
     int64_t kv_tokens; /* KV cache of a model, for all its requests; 0: by memory */
+    /* A smaller model that guesses ahead for every model of the same vocabulary that brings none of
+     * its own (Modelfile: DRAFT); NULL: none. */
+    const char *draft_path;
+    int draft_max; /* tokens guessed ahead, of a request that says nothing; 0: as usual, -1: none */
 };
 
 NODISCARD enum status hub_new(struct hub **out, const struct hub_options *o, struct err *err);
@@ -35,8 +39,10 @@ struct lease {
     const struct store_model *entry; /* name, digest, parameters, template, system, messages */
     struct provider *provider;       /* of a decoder; else NULL */
     int64_t n_ctx;                   /* of one request */
+    int draft_max;                   /* tokens guessed ahead at most, unless the request says */
     double load_s;                   /* 0: it was there */
     int64_t keep_alive_ns;           /* how long it stays after release */
+    const atomic_int *gone;          /* hub_acquire's: ends embeddings with ECANCEL */
 };
 enum { KEEP_DEFAULT = -2, KEEP_FOREVER = -1 };
 
@@ -47,11 +53,12 @@ NODISCARD enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx,
                                   int64_t keep_alive_ns, const atomic_int *gone, struct lease *out,
                                   struct err *err);
 void hub_release(struct lease *l);
-/* Appends one text's pooled hidden states (n_embd floats, not normalized) to floats; a model's
- * texts take turns. truncate: a text longer than the model's positions loses its end, but not the
- * last special token; else ECONTEXT. EUSAGE for a model that makes no embeddings. */
-NODISCARD enum status hub_embed(struct lease *l, struct str text, bool truncate, struct buf *floats,
-                                int64_t *n_tokens, struct err *err);
+/* Appends the pooled hidden states (model_pooling; n_embd floats each, not normalized) of n texts
+ * to floats. An encoder's texts take turns, a decoder's are read together and beside its answers.
+ * truncate: a text longer than the context loses its end, but not the last special token; else
+ * ECONTEXT. n_tokens: of all. ECANCEL when *gone. */
+NODISCARD enum status hub_embed(struct lease *l, const struct str *texts, size_t n, bool truncate,
+                                struct buf *floats, int64_t *n_tokens, struct err *err);
 
 /* How well a document answers a query: a cross-encoder's score of the pair (one label: its logit
  * through the logistic function; more: the probability of the last one), else the cosine of the two
@@ -66,9 +73,9 @@ NODISCARD enum status hub_pin(struct hub *h, struct str name, bool pin, struct e
 
 struct hub_model {
     struct str name, digest;
-    uint64_t weight_bytes, kv_bytes;
-    int64_t n_ctx, users;    /* n_ctx: of the last request, in tokens */
-    int64_t expires_unix_ns; /* -1: never */
+    uint64_t weight_bytes, kv_bytes; /* with those of its draft model */
+    int64_t n_ctx, users;            /* n_ctx: of the last request, in tokens */
+    int64_t expires_unix_ns;         /* -1: never */
     struct sched_stats stats;
 };
 /* Calls fn for each loaded model, longest remaining first. */

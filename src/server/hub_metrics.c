@@ -35,9 +35,9 @@ static double value(const struct sample *x, int row)
     const struct sched_stats *s = &x->stats;
     switch (row) {
     case 0:
-    case 11: return s->running;
+    case 13: return s->running;
     case 1:
-    case 12: return s->waiting;
+    case 14: return s->waiting;
     case 2: return (double)s->prompt_tokens;
     case 3: return (double)s->cached_tokens;
     case 4: return (double)s->answer_tokens;
@@ -45,8 +45,10 @@ static double value(const struct sample *x, int row)
     case 6: return (double)s->steps;
     case 7: return s->busy_s;
     case 8:
-    case 13: return s->kv_tokens ? (double)s->kv_used / (double)s->kv_tokens : 0;
+    case 15: return s->kv_tokens ? (double)s->kv_used / (double)s->kv_tokens : 0;
     case 9: return x->weight_bytes;
+    case 11: return (double)s->drafted;
+    case 12: return (double)s->accepted;
     default: return x->kv_bytes;
     }
 }
@@ -67,6 +69,8 @@ void hub_metrics(struct hub *h, struct buf *out)
         {"hearth_kv_cache_usage_ratio", "gauge", "part of the KV cache that running requests hold"},
         {"hearth_weight_bytes", "gauge", "bytes of weights"},
         {"hearth_kv_cache_bytes", "gauge", "bytes reserved for the KV cache"},
+        {"hearth_drafted_tokens_total", "counter", "tokens that were guessed ahead"},
+        {"hearth_accepted_tokens_total", "counter", "of these, right"},
         {"vllm:num_requests_running", "gauge", "hearth_requests_running by vLLM's name"},
         {"vllm:num_requests_waiting", "gauge", "hearth_requests_waiting by vLLM's name"},
         {"vllm:kv_cache_usage_perc", "gauge", "hearth_kv_cache_usage_ratio by vLLM's name"},

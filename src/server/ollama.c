@@ -264,6 +264,8 @@ static int send_line(struct stream *st)
 
 static const char *reason_of(const struct chat_usage *u)
 {
+    if (u->end == GEN_CANCELLED)
+        return "cancelled";
     return u->end == GEN_LENGTH || u->end == GEN_CONTEXT ? "length" : "stop";
 }
 
@@ -361,7 +363,7 @@ static int on_event(void *ctx, const struct chat_event *ev)
     case CHAT_THINKING:
     case CHAT_CALL: return st->stream ? stream_event(st, ev) : 0;
     case CHAT_DONE:
-        if (ev->usage->end == GEN_CANCELLED)
+        if (ev->usage->end == GEN_CANCELLED && !http_cancelled(st->a->q))
             return 1;
         write_done(st, ev);
         if (st->stream)
@@ -412,6 +414,60 @@ static enum status answer(struct stream *st, bool truncate, struct err *err)
     buf_release(&st->line);
     buf_release(&st->logprobs);
     return reply_started(st->reply) ? OK : s;
+}
+
+/* The prompt as text. Texts that are no conversation are taken as they are. */
+static enum status render(struct ask *a, bool truncate, struct buf *text, struct err *err)
+{
+    struct tokens ids = {0};
+    enum status s = OK;
+    if (a->r.n_before)
+        s = tokenizer_decode(model_tokenizer(a->lease.model), a->r.before, a->r.n_before, false,
+                             text, err);
+    if (s == OK && a->r.n_messages == 0 && !a->r.suffix.p) {
+        buf_addstr(text, a->r.prompt);
+        return buf_check(text, "prompt", err);
+    }
+    size_t at = text->n;
+    do {
+        text->n = at;
+        ids.n = 0;
+        if (s == OK)
+            s = provider_prompt(a->lease.provider, &a->r, text, &ids, err);
+    } while (s == OK && truncate && (int64_t)ids.n > a->lease.n_ctx && drop_oldest(a));
+    tokens_free(&ids);
+    return s == OK ? buf_check(text, "prompt", err) : s;
+}
+
+/* "_debug_render_only": the prompt and no answer, in the form of an answer that has not begun. */
+static enum status answer_rendered(struct stream *st, bool truncate, struct err *err)
+{
+    struct buf text;
+    struct jsonw w;
+    if (!st->a->lease.provider)
+        return err_set(err, EUSAGE, "\"%.*s\" does not support %s", STR_ARG(st->a->model),
+                       st->chat ? "chat" : "generate");
+    buf_init(&text, LINE_MAX_BYTES);
+    buf_init(&st->line, LINE_MAX_BYTES);
+    enum status s = render(st->a, truncate, &text, err);
+    if (s == OK) {
+        jsonw_init(&w, &st->line, 0);
+        write_head(&w, st->a);
+        write_content(&w, st, STR(""), STR(""), NULL, 0, 0);
+        jsonw_kbool(&w, "done", false);
+        jsonw_key(&w, "_debug_info");
+        jsonw_obj(&w);
+        jsonw_kstr(&w, "rendered_template", buf_str(&text));
+        jsonw_kint(&w, "image_count", 0); /* images are refused */
+        jsonw_end(&w);
+        jsonw_end(&w);
+        s = buf_check(&st->line, "answer", err);
+    }
+    if (s == OK)
+        reply_json(st->reply, 200, &st->line);
+    buf_release(&text);
+    buf_release(&st->line);
+    return s;
 }
 
 /* An empty request loads the model, or with keep_alive 0 unloads it. */
@@ -521,8 +577,10 @@ enum status ollama_generate(struct http_request *q, struct reply *reply, struct 
 {
     struct ask a;
     struct str prompt = {0};
-    bool stream, raw = false;
+    bool stream, raw = false, only_render = false;
     enum status s = open_common(&a, q, &stream, err);
+    if (s == OK)
+        s = json_get_bool(a.body, "_debug_render_only", &only_render, false, err);
     if (s == OK)
         s = json_get_str(a.body, "prompt", &prompt, err);
     if (s == OK)
@@ -533,7 +591,7 @@ enum status ollama_generate(struct http_request *q, struct reply *reply, struct 
         struct stream st = {.a = &a, .reply = reply, .stream = stream, .ids = !raw};
         s = generate_request(&a, prompt, raw, err);
         if (s == OK)
-            s = answer(&st, false, err);
+            s = only_render ? answer_rendered(&st, false, err) : answer(&st, false, err);
     }
     ask_close(&a);
     return s;
@@ -633,8 +691,10 @@ static enum status chat_request(struct ask *a, const json_t *messages, struct er
 enum status ollama_chat(struct http_request *q, struct reply *reply, struct err *err)
 {
     struct ask a;
-    bool stream, truncate = false;
+    bool stream, truncate = false, only_render = false;
     enum status s = open_common(&a, q, &stream, err);
+    if (s == OK)
+        s = json_get_bool(a.body, "_debug_render_only", &only_render, false, err);
     const json_t *messages = s == OK ? json_object_get(a.body, "messages") : NULL;
     if (s == OK && messages && !json_is_null(messages) && !json_is_array(messages))
         s = err_set(err, EUSAGE, "messages: expected a list");
@@ -646,7 +706,7 @@ enum status ollama_chat(struct http_request *q, struct reply *reply, struct err 
         struct stream st = {.a = &a, .reply = reply, .chat = true, .stream = stream};
         s = chat_request(&a, messages, err);
         if (s == OK)
-            s = answer(&st, truncate, err);
+            s = only_render ? answer_rendered(&st, truncate, err) : answer(&st, truncate, err);
     }
     ask_close(&a);
     return s;

@@ -484,27 +484,48 @@ enum status ollama_create(struct http_request *q, struct reply *reply, struct er
 
 /* ---- embeddings ---- */
 
-static enum status write_embedding(struct ask *a, struct str text, bool truncate, bool normalize,
-                                   int64_t dimensions, struct jsonw *w, int64_t *tokens,
-                                   struct err *err)
+/* Lists of numbers, one for each text. */
+static enum status write_embeddings(struct ask *a, const struct str *texts, size_t n_texts,
+                                    bool truncate, bool normalize, int64_t dimensions,
+                                    struct jsonw *w, int64_t *tokens, struct err *err)
 {
     struct buf floats;
-    int64_t n_tokens;
     buf_init(&floats, BODY_MAX);
-    enum status s = hub_embed(&a->lease, text, truncate, &floats, &n_tokens, err);
-    if (s == OK) {
-        float *v = (float *)(void *)floats.p;
-        size_t n = floats.n / sizeof *v;
+    enum status s = hub_embed(&a->lease, texts, n_texts, truncate, &floats, tokens, err);
+    for (size_t t = 0; s == OK && t < n_texts; t++) {
+        size_t n = floats.n / n_texts / sizeof(float);
+        float *v = (float *)(void *)floats.p + t * n;
         if (normalize)
             embedding_cut(v, &n, dimensions);
         jsonw_arr(w);
         for (size_t i = 0; i < n; i++)
             jsonw_f32(w, v[i]);
         jsonw_end(w);
-        *tokens += n_tokens;
     }
     buf_release(&floats);
     return s;
+}
+
+/* The input's texts, in the arena. An empty one alone is none. */
+static enum status input_texts(struct ask *a, const json_t *input, struct str **texts, size_t *n,
+                               struct err *err)
+{
+    bool list = json_is_array(input);
+    *n = list ? json_array_size(input) : json_string_length(input) ? 1 : 0;
+    if (input && !list && !json_is_string(input))
+        return err_set(err, EUSAGE, "invalid input type: expected a text or a list of texts");
+    if (*n > MAX_INPUTS)
+        return err_set(err, ELIMIT, "input: %zu texts, at most %d", *n, MAX_INPUTS);
+    *texts = arena_array(&a->arena, *n + 1, sizeof **texts);
+    if (!*texts)
+        return err_set(err, ENOMEMORY, "input: no memory for %zu texts", *n);
+    for (size_t i = 0; i < *n; i++) {
+        const json_t *one = list ? json_array_get(input, i) : input;
+        if (!json_is_string(one))
+            return err_set(err, EUSAGE, "input[%zu]: expected a text", i);
+        (*texts)[i] = json_str(one);
+    }
+    return OK;
 }
 
 static enum status open_embedder(struct ask *a, const struct http_request *q, struct err *err)
@@ -532,17 +553,15 @@ enum status ollama_embed(struct http_request *q, struct reply *reply, struct err
     struct ask a;
     struct buf out;
     struct jsonw w;
+    struct str *texts = NULL;
+    size_t n = 0;
     int64_t dimensions = 0, tokens = 0;
     bool truncate = true;
     buf_init(&out, BODY_MAX);
     jsonw_init(&w, &out, 0);
     enum status s = open_embedder(&a, q, err);
-    const json_t *input = s == OK ? json_object_get(a.body, "input") : NULL;
-    size_t n = json_is_array(input) ? json_array_size(input) : json_is_string(input) ? 1 : 0;
-    if (s == OK && input && !json_is_array(input) && !json_is_string(input))
-        s = err_set(err, EUSAGE, "invalid input type: expected a text or a list of texts");
-    if (s == OK && n > MAX_INPUTS)
-        s = err_set(err, ELIMIT, "input: %zu texts, at most %d", n, MAX_INPUTS);
+    if (s == OK)
+        s = input_texts(&a, json_object_get(a.body, "input"), &texts, &n, err);
     if (s == OK)
         s = json_get_bool(a.body, "truncate", &truncate, true, err);
     if (s == OK)
@@ -551,13 +570,8 @@ enum status ollama_embed(struct http_request *q, struct reply *reply, struct err
     jsonw_kstr(&w, "model", a.model);
     jsonw_key(&w, "embeddings");
     jsonw_arr(&w);
-    for (size_t i = 0; i < n && s == OK && !*q->gone; i++) {
-        const json_t *one = json_is_array(input) ? json_array_get(input, i) : input;
-        if (!json_is_string(one))
-            s = err_set(err, EUSAGE, "input[%zu]: expected a text", i);
-        else if (json_string_length(one) || json_is_array(input))
-            s = write_embedding(&a, json_str(one), truncate, true, dimensions, &w, &tokens, err);
-    }
+    if (s == OK && n > 0)
+        s = write_embeddings(&a, texts, n, truncate, true, dimensions, &w, &tokens, err);
     jsonw_end(&w);
     jsonw_kint(&w, "total_duration", ns_of(clock_since(q->start_ns)));
     jsonw_kint(&w, "load_duration", ns_of(a.lease.load_s));
@@ -582,7 +596,7 @@ enum status ollama_embeddings(struct http_request *q, struct reply *reply, struc
     jsonw_obj(&w);
     jsonw_key(&w, "embedding");
     if (s == OK && prompt.n) {
-        s = write_embedding(&a, prompt, true, false, 0, &w, &tokens, err);
+        s = write_embeddings(&a, &prompt, 1, true, false, 0, &w, &tokens, err);
     } else {
         jsonw_arr(&w);
         jsonw_end(&w);

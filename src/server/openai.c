@@ -246,8 +246,8 @@ enum status ask_many(struct ask *a, const struct chat_request *requests, int n,
 
 const char *openai_finish(const struct chat_usage *u, bool calls)
 {
-    if (u->end == GEN_LENGTH || u->end == GEN_CONTEXT)
-        return "length";
+    if (u->end == GEN_LENGTH || u->end == GEN_CONTEXT || u->end == GEN_CANCELLED)
+        return "length"; /* the list of reasons is closed; a field beside it tells "cancelled" */
     return calls ? "tool_calls" : "stop";
 }
 

@@ -332,6 +332,8 @@ static int stream_done(struct stream *st, int index)
     jsonw_end(&w);
     jsonw_key(&w, "finish_reason");
     jsonw_str(&w, str_from(openai_finish(&st->an[index].usage, st->an[index].n_calls > 0)));
+    if (st->an[index].usage.end == GEN_CANCELLED)
+        jsonw_kbool(&w, "cancelled", true);
     return send_chunk(st, &w);
 }
 
@@ -344,7 +346,7 @@ static int on_event(void *ctx, int index, const struct chat_event *ev)
         return 1;
     if (ev->kind == CHAT_READING || ev->kind == CHAT_ERROR)
         return 0;
-    if (ev->kind == CHAT_DONE && ev->usage->end == GEN_CANCELLED)
+    if (ev->kind == CHAT_DONE && ev->usage->end == GEN_CANCELLED && !http_cancelled(st->a->q))
         return 1;
     if (st->stream) {
         if (stream_begin(st, index))
@@ -395,6 +397,8 @@ static void write_choice(struct jsonw *w, struct stream *st, int i)
         jsonw_null(w);
     }
     jsonw_kstr(w, "finish_reason", str_from(openai_finish(&an->usage, an->n_calls > 0)));
+    if (an->usage.end == GEN_CANCELLED)
+        jsonw_kbool(w, "cancelled", true);
     jsonw_end(w);
 }
 

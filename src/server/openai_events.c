@@ -493,7 +493,9 @@ void response_close(struct response *rs, const struct err *e)
 void response_end_stream(struct response *rs)
 {
     char type[64];
-    snprintf(type, sizeof type, "response.%s", rs->status);
+    /* no event of the API's is called after a cancelled one */
+    bool cancelled = strcmp(rs->status, "cancelled") == 0;
+    snprintf(type, sizeof type, "response.%s", cancelled ? "incomplete" : rs->status);
     if (send_response(rs, type) == 0)
         reply_sse(rs->reply, NULL, STR("[DONE]"));
 }

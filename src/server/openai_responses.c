@@ -387,7 +387,7 @@ static enum status answer(struct response *rs, struct err *err)
     enum status s = provider_chat(a->lease.provider, &a->r, &sink, err);
     if (s != OK && !rs->stream)
         return s;
-    if (s == OK && rs->usage.end == GEN_CANCELLED)
+    if (s == OK && rs->usage.end == GEN_CANCELLED && !http_cancelled(a->q))
         return err_set(err, ECANCEL, "the answer was cancelled");
     http_note_tokens(a->q, "chat", rs->usage.prompt_tokens, rs->usage.answer_tokens);
     response_close(rs, s == OK ? NULL : err);

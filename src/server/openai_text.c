@@ -207,6 +207,8 @@ static void write_choice(struct stream *st, struct jsonw *w, int i, struct str t
         jsonw_str(w, str_from(finish));
     else
         jsonw_null(w);
+    if (finish && st->choices[i].an.usage.end == GEN_CANCELLED)
+        jsonw_kbool(w, "cancelled", true);
     jsonw_end(w);
 }
 
@@ -227,7 +229,7 @@ static int on_event(void *ctx, int i, const struct chat_event *ev)
     struct chat_event text = *ev;
     if (ev->kind == CHAT_THINKING)
         text.kind = CHAT_TEXT; /* nothing is set apart in plain text */
-    if (ev->kind == CHAT_DONE && ev->usage->end == GEN_CANCELLED)
+    if (ev->kind == CHAT_DONE && ev->usage->end == GEN_CANCELLED && !http_cancelled(st->a->q))
         return 1;
     if (ev->logprob)
         add_logprob(c, ev->logprob);
@@ -380,38 +382,45 @@ static enum status input_text(struct ask *a, const json_t *v, struct str *out, s
     return read_prompt(a, v, &ignored, out, err);
 }
 
-static enum status embed_one(struct ask *a, const json_t *v, int64_t dimensions, bool base64,
-                             struct jsonw *w, size_t index, int64_t *tokens, struct err *err)
+static void write_vector(struct jsonw *w, size_t index, const float *v, size_t n, bool base64)
 {
-    struct str text;
-    struct buf floats;
-    int64_t n_tokens;
-    buf_init(&floats, BODY_MAX);
-    enum status s = input_text(a, v, &text, err);
-    if (s == OK)
-        s = hub_embed(&a->lease, text, false, &floats, &n_tokens, err);
-    if (s == OK) {
-        size_t n = floats.n / sizeof(float);
-        float *f = (float *)(void *)floats.p;
-        embedding_cut(f, &n, dimensions);
-        jsonw_obj(w);
-        jsonw_kstr(w, "object", STR("embedding"));
-        jsonw_kint(w, "index", (int64_t)index);
-        jsonw_key(w, "embedding");
-        if (base64) {
-            struct buf text64;
-            buf_init(&text64, BODY_MAX);
-            write_base64(&text64, (unsigned char *)f, n * sizeof(float));
-            jsonw_raw(w, buf_str(&text64));
-            buf_release(&text64);
-        } else {
-            jsonw_arr(w);
-            for (size_t i = 0; i < n; i++)
-                jsonw_f32(w, f[i]);
-            jsonw_end(w);
-        }
+    struct buf text;
+    jsonw_obj(w);
+    jsonw_kstr(w, "object", STR("embedding"));
+    jsonw_kint(w, "index", (int64_t)index);
+    jsonw_key(w, "embedding");
+    if (base64) {
+        buf_init(&text, BODY_MAX);
+        write_base64(&text, (const unsigned char *)v, n * sizeof *v);
+        jsonw_raw(w, buf_str(&text));
+        buf_release(&text);
+    } else {
+        jsonw_arr(w);
+        for (size_t i = 0; i < n; i++)
+            jsonw_f32(w, v[i]);
         jsonw_end(w);
-        *tokens += n_tokens;
+    }
+    jsonw_end(w);
+}
+
+/* The "data" of n inputs: input itself, or the elements of a list. */
+static enum status embed_all(struct ask *a, const json_t *input, bool many, size_t n,
+                             int64_t dimensions, bool base64, struct jsonw *w, int64_t *tokens,
+                             struct err *err)
+{
+    struct buf floats;
+    struct str *texts = arena_array(&a->arena, n, sizeof *texts);
+    enum status s = texts ? OK : err_set(err, ENOMEMORY, "input: no memory for %zu texts", n);
+    buf_init(&floats, BODY_MAX);
+    for (size_t i = 0; s == OK && i < n; i++)
+        s = input_text(a, many ? json_array_get(input, i) : input, &texts[i], err);
+    if (s == OK)
+        s = hub_embed(&a->lease, texts, n, false, &floats, tokens, err);
+    for (size_t i = 0; s == OK && i < n; i++) {
+        size_t width = floats.n / n / sizeof(float);
+        float *v = (float *)(void *)floats.p + i * width;
+        embedding_cut(v, &width, dimensions);
+        write_vector(w, i, v, width, base64);
     }
     buf_release(&floats);
     return s;
@@ -447,9 +456,7 @@ static enum status embeddings(struct ask *a, struct buf *out, struct err *err)
     jsonw_kstr(&w, "object", STR("list"));
     jsonw_key(&w, "data");
     jsonw_arr(&w);
-    for (size_t i = 0; i < n && s == OK && !*a->q->gone; i++)
-        s = embed_one(a, many ? json_array_get(input, i) : input, dimensions,
-                      str_is(format, "base64"), &w, i, &tokens, err);
+    s = embed_all(a, input, many, n, dimensions, str_is(format, "base64"), &w, &tokens, err);
     jsonw_end(&w);
     jsonw_kstr(&w, "model", a->model);
     jsonw_key(&w, "usage");

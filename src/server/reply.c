@@ -17,7 +17,7 @@ void reply_resume(struct reply *r)
 void reply_left(struct reply *r)
 {
     pthread_mutex_lock(&r->lock);
-    atomic_store(&r->gone, 1);
+    atomic_store(&r->gone, GONE_LEFT);
     pthread_cond_broadcast(&r->moved);
     /* Before the answer the connection stays suspended: the handler notices, and answers. */
     if (r->client_gone && r->answer == ANSWER_STREAM)
@@ -129,14 +129,15 @@ int reply_write(struct reply *r, struct str piece)
         done += n;
         if (n)
             reply_resume(r);
-        if (done == piece.n || atomic_load(&r->gone))
+        if (done == piece.n || atomic_load(&r->gone) == GONE_LEFT)
             break;
         pthread_cond_wait(&r->moved, &r->lock);
     }
     r->writing = false;
     if (r->wrote_ns)
         r->wrote_ns = clock_ns();
-    int gone = done < piece.n || r->client_gone || !r->connection || atomic_load(&r->gone);
+    int gone =
+        done < piece.n || r->client_gone || !r->connection || atomic_load(&r->gone) == GONE_LEFT;
     pthread_mutex_unlock(&r->lock);
     return gone;
 }
@@ -206,7 +207,9 @@ void reply_finish(struct reply *r, enum status s, const struct err *err)
     pthread_mutex_lock(&r->lock);
     bool left = r->client_gone;
     pthread_mutex_unlock(&r->lock);
-    if (s == ECANCEL && !left) /* told to stop by the server, which is stopping */
+    if (s == ECANCEL && http_cancelled(&r->q))
+        err_set(&e, ECANCEL, "the request was cancelled");
+    else if (s == ECANCEL && !left) /* told to stop by the server, which is stopping */
         err_set(&e, EBUSY, "the server is shutting down");
     if (!reply_started(r))
         /* what breaks its format is the request, far more often than a file: clients expect 400 */
@@ -215,7 +218,7 @@ void reply_finish(struct reply *r, enum status s, const struct err *err)
     r->ended = true;
     r->in_closed = true;
     r->broken = s != OK;
-    if (s != OK && r->answer == ANSWER_STREAM && !atomic_load(&r->gone))
+    if (s != OK && r->answer == ANSWER_STREAM && atomic_load(&r->gone) != GONE_LEFT)
         log_warn("%s: broken off: %s", r->route->path, e.msg);
     reply_resume(r);
     pthread_mutex_unlock(&r->lock);

@@ -70,7 +70,7 @@ enum status http_body_read(const struct http_request *q, void *out, size_t n, si
     struct reply *r = of(q);
     enum status s = OK;
     pthread_mutex_lock(&r->lock);
-    while (r->in.n == 0 && !r->in_ended && !atomic_load(&r->gone))
+    while (r->in.n == 0 && !r->in_ended && atomic_load(&r->gone) == GONE_NOT)
         pthread_cond_wait(&r->moved, &r->lock);
     *got = ring_take(&r->in, out, n);
     if (*got)
@@ -99,4 +99,9 @@ void http_note_tokens(const struct http_request *q, const char *operation, int64
     r->prompt_tokens = (r->prompt_tokens < 0 ? 0 : r->prompt_tokens) + prompt;
     r->answer_tokens = (r->answer_tokens < 0 ? 0 : r->answer_tokens) + answer;
     pthread_mutex_unlock(&r->lock);
+}
+
+bool http_cancelled(const struct http_request *q)
+{
+    return atomic_load(q->gone) == GONE_CANCELLED;
 }

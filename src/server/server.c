@@ -166,6 +166,36 @@ void server_metrics(struct server *s, struct buf *out)
         s->o.metrics(s->o.app, out);
 }
 
+/* Non-zero when r is to be cancelled and was not over. Under the server's lock. */
+static bool cancel(struct reply *r,
+                   void (*told)(void *ctx, struct str method, struct str path, struct str model),
+                   void *ctx)
+{
+    int none = GONE_NOT;
+    pthread_mutex_lock(&r->lock);
+    bool ours = !r->ended && r->answer != ANSWER_WHOLE && !r->client_gone &&
+                atomic_compare_exchange_strong(&r->gone, &none, GONE_CANCELLED);
+    if (ours && told)
+        told(ctx, r->q.method, r->q.path, r->model);
+    pthread_cond_broadcast(&r->moved);
+    pthread_mutex_unlock(&r->lock);
+    return ours;
+}
+
+size_t server_cancel(struct server *s, const struct http_request *by, struct str id,
+                     void (*told)(void *ctx, struct str method, struct str path, struct str model),
+                     void *ctx)
+{
+    size_t n = 0;
+    bool all = !s->o.auth || (by->scopes & SCOPE_ADMIN);
+    pthread_mutex_lock(&s->lock);
+    for (struct reply *r = s->first; r; r = r->next)
+        if (&r->q != by && str_eq(r->q.id, id) && (all || str_eq(r->q.key_name, by->key_name)))
+            n += cancel(r, told, ctx);
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
 void server_drain(struct server *s)
 {
     if (atomic_exchange(&s->draining, true) || !s->daemon)

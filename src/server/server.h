@@ -44,6 +44,13 @@ bool server_ready(struct server *s);
 /* The Prometheus text, with what options.metrics adds. */
 void server_metrics(struct server *s, struct buf *out);
 const struct server_options *server_options(const struct server *s);
+/* Cancels the requests that are being answered under this X-Request-Id (clients may choose it, so
+ * there may be several), if `by` may do so: they came with the same key, or by's has the scope
+ * admin. Calls told (may be NULL) for each, with texts that are valid during the call. Returns how
+ * many; those of others are not told from those that do not exist. */
+size_t server_cancel(struct server *s, const struct http_request *by, struct str id,
+                     void (*told)(void *ctx, struct str method, struct str path, struct str model),
+                     void *ctx);
 /* From now on new requests get 503 and no connection is taken in; running ones go on. */
 void server_drain(struct server *s);
 /* Drains, waits until all requests are answered, at most so long, then tells the rest to stop

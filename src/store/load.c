@@ -119,6 +119,8 @@ static enum status look_up(struct stored *x, const char *root, struct err *err)
             return s;
         if (l->kind == LAYER_MODEL && !m->model_path)
             m->model_path = l->path;
+        else if (l->kind == LAYER_DRAFT && !m->draft_path)
+            m->draft_path = l->path;
         else if (l->kind == LAYER_ADAPTER)
             adapters[m->n_adapters++] = l->path;
     }

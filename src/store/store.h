@@ -59,6 +59,7 @@ struct store_model {
     struct store_layer *layers;
     size_t n_layers;
     const char *model_path; /* what model_open takes */
+    const char *draft_path; /* a smaller model that guesses ahead (Modelfile: DRAFT); NULL: none */
     const char *const *adapter_paths;
     size_t n_adapters;
     struct str template_text; /* Go template; .p NULL: none, the model's Jinja counts */

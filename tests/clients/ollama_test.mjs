@@ -121,7 +121,6 @@ test('errors name what was wrong', async () => {
   await assert.rejects(c.delete({ model: 'nobody' }), failed(404, /not found/))
   await assert.rejects(c.copy({ source: 'nobody', destination: 'x' }), failed(404, /not found/))
   await assert.rejects(c.embed({ model: 'nobody', input: 'x' }), failed(404, /not found/))
-  await assert.rejects(c.embed({ model, input: 'x' }), failed(400, /does not support embeddings/))
   await assert.rejects(c.chat({ model: 'tiny-embed', messages }), failed(400, /does not support chat/))
   await assert.rejects(c.chat({ model, messages, options: { temperature: 'warm' } }), failed(400, /temperature/))
   await assert.rejects(c.chat({ model, messages: [{ role: 'user', content: 'x', images: ['AAAA'] }] }), failed(400, /images/))
@@ -236,6 +235,11 @@ test('embed and embeddings', async () => {
   const both = await c.embed({ model: 'tiny-embed', input: texts })
   assert.equal(both.embeddings.length, 2)
   for (const v of both.embeddings) assert.ok(Math.abs(Math.hypot(...v) - 1) < 1e-5)
+  // a model that generates embeds, too
+  const own = await c.embed({ model, input: [...texts, texts[0]] })
+  assert.equal(own.embeddings.length, 3)
+  assert.deepEqual(own.embeddings[2], own.embeddings[0])
+  for (const v of own.embeddings) assert.ok(Math.abs(Math.hypot(...v) - 1) < 1e-5)
   for (const i of [0, 1]) {
     const one = await c.embed({ model: 'tiny-embed', input: texts[i] })
     assert.deepEqual(one.embeddings, [both.embeddings[i]])

@@ -72,6 +72,9 @@ static void outcome_free(struct outcome *o)
     free(o->after);
 }
 
+/* What guesses beside prompt lookup; NULL: nothing. */
+static struct draft_model *second;
+
 static void say(struct engine *e, const struct setting *s, int draft, bool always,
                 struct outcome *o)
 {
@@ -87,6 +90,7 @@ static void say(struct engine *e, const struct setting *s, int draft, bool alway
     p.n_history = s->n_cached;
     p.draft = draft;
     p.draft_always = always;
+    p.draft_model = draft ? second : NULL;
     assert_ok(engine_seq_new(e, &seq, &err));
     if (s->n_cached)
         assert_ok(engine_prefill(e, seq, s->prompt, s->n_cached, NULL, NULL, &err));
@@ -262,7 +266,7 @@ static void nothing_changes(const char *path, int64_t n_ctx, int max_rows, enum 
     struct engine *e = open_engine(m, n_ctx, max_rows, kv);
     struct rng r;
     rng_seed(&r, seed);
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < (second ? 4 : 12); i++) {
         struct setting s;
         struct outcome plain, stopped;
         random_setting(&r, e, &s);
@@ -488,6 +492,177 @@ static void drafts_respect_the_trained_length(void **state)
     model_close(m);
 }
 
+/* ---- a second model ---- */
+
+static struct draft_model *draft_of(const struct model *draft, const struct model *target,
+                                    int64_t n_ctx, int max_rows)
+{
+    struct engine_options eo = {.n_threads = 1, .n_ctx = n_ctx, .max_rows = max_rows};
+    struct draft_model *d;
+    struct err err;
+    assert_ok(draft_model_new(&d, draft, target, &eo, &err));
+    return d;
+}
+
+/* The same weights in another form: it is right often, and often not. */
+static struct model *open_quantized(const char *path, enum qtype type)
+{
+    struct model_options mo = MODEL_OPTIONS_INIT;
+    struct model *m;
+    char full[512];
+    struct err err;
+    mo.quantize = type;
+    assert_ok(model_open(&m, golden_path(full, path, ""), &mo, &err));
+    return m;
+}
+
+/* A text as a wish names it. */
+static int32_t token_of(const void *text, size_t i)
+{
+    return ((const int32_t *)text)[i];
+}
+
+enum { TEXTS = 4, AHEAD = 20 };
+
+/* What it guesses is what `generate` says greedily, for several texts of several lengths in common
+ * steps, of which one is read in pieces; and again when the texts have gone on otherwise. */
+static void guesses_are_the_greedy_continuation(void **state)
+{
+    (void)state;
+    struct model *m = open_model("gguf/llama32-bf16.gguf");
+    struct engine *e = open_engine(m, 256, 64, KV_F16);
+    struct draft_model *d = draft_of(m, m, 1024, 64);
+    static const size_t lengths[TEXTS] = {1, 7, 60, 140};
+    struct setting s[TEXTS] = {0};
+    struct draft_wish wish[TEXTS], *wishes[TEXTS];
+    int32_t out[TEXTS][AHEAD];
+    for (size_t t = 0; t < TEXTS; t++) {
+        s[t].n_prompt = lengths[t];
+        for (size_t i = 0; i < s[t].n_prompt; i++)
+            s[t].prompt[i] = (int32_t)((i * 37 + t * i * i) % 500);
+        s[t].p.sampler = sampler_defaults;
+        s[t].p.sampler.temperature = 0;
+        s[t].p.ignore_eos = true;
+        s[t].p.max_tokens = AHEAD;
+        wish[t] = (struct draft_wish){.seq = draft_seq_open(d),
+                                      .token = token_of,
+                                      .text = s[t].prompt,
+                                      .n_text = s[t].n_prompt,
+                                      .out = out[t]};
+        assert_non_null(wish[t].seq);
+        wishes[t] = &wish[t];
+    }
+    for (int round = 0; round < 2; round++) {
+        for (int call = 0; call < 8; call++) {
+            for (size_t t = 0; t < TEXTS; t++)
+                wish[t].want = AHEAD - (int)t;
+            draft_model_make(d, wishes, TEXTS, 30);
+            for (size_t t = 0; t < TEXTS; t++)
+                assert_true(wish[t].n == AHEAD - (int)t || (wish[t].n == 0 && call < 5));
+            assert_int_equal(wish[0].n, AHEAD); /* the long one holds up nobody */
+        }
+        for (size_t t = 0; t < TEXTS; t++) {
+            struct outcome o;
+            say(e, &s[t], 0, false, &o);
+            assert_int_equal(o.out.n, AHEAD);
+            assert_memory_equal(o.out.id, out[t], (size_t)wish[t].n * sizeof *out[t]);
+            outcome_free(&o);
+            s[t].prompt[s[t].n_prompt++] = out[t][0];
+            s[t].prompt[s[t].n_prompt++] = (out[t][1] + 1) % 500; /* one was right, one was not */
+            wish[t].n_text = s[t].n_prompt;
+        }
+    }
+    for (size_t t = 0; t < TEXTS; t++)
+        draft_seq_close(wish[t].seq, 0, 0);
+    draft_model_free(d);
+    engine_free(e);
+    model_close(m);
+}
+
+static void any_model_may_guess(const char *path, const char *draft, enum qtype type, int64_t n_ctx,
+                                int64_t draft_ctx, int draft_rows, uint64_t seed)
+{
+    struct model *m = open_model(path);
+    struct model *q = type == QT_COUNT ? open_model(draft) : open_quantized(draft, type);
+    second = draft_of(q, m, draft_ctx, draft_rows);
+    nothing_changes(path, n_ctx, 64, KV_F16, seed);
+    draft_model_free(second);
+    second = NULL;
+    model_close(q);
+    model_close(m);
+}
+
+static void answers_are_the_same_with_a_second_model(void **state)
+{
+    (void)state;
+    n_drafted = n_accepted = 0;
+    any_model_may_guess("hf/qwen2", "hf/qwen2", QT_Q4_0, 96, 96, 64, 11);
+    any_model_may_guess("hf/llama2", "hf/llama2", QT_Q8_0, 96, 96, 64, 12);
+    any_model_may_guess("hf/mistral", "hf/llama2", QT_COUNT, 96, 96, 64, 13); /* a stranger */
+    any_model_may_guess("hf/llama2", "hf/llama2", QT_Q8_0, 120, 40, 3, 14);   /* it forgets */
+    any_model_may_guess("hf/llama2", "hf/llama2", QT_Q8_0, 60, 2, 1, 15);     /* it knows nothing */
+    assert_true(n_accepted > 300);
+    assert_true(n_drafted - n_accepted > 300);
+}
+
+static void expect_refusal(const char *draft, const char *target, const char *what)
+{
+    struct model *a = open_model(draft), *b = open_model(target);
+    struct engine_options eo = {.n_threads = 1, .n_ctx = 64};
+    struct draft_model *d;
+    struct err err;
+    assert_int_equal(draft_model_new(&d, a, b, &eo, &err), EUSAGE);
+    assert_null(d);
+    if (!strstr(err.msg, what))
+        fail_msg("'%s', expected '%s'", err.msg, what);
+    model_close(a);
+    model_close(b);
+}
+
+static void the_vocabularies_have_to_agree(void **state)
+{
+    (void)state;
+    expect_refusal("gguf/llama32-bf16.gguf", "hf/llama2", "expected models of one vocabulary");
+    expect_refusal("gguf/distilbert_seqcls-bf16.gguf", "hf/llama2", "is an encoder");
+}
+
+/* What an answer left behind begins the next one that begins alike. */
+static void what_was_read_is_not_read_again(void **state)
+{
+    (void)state;
+    struct model *m = open_model("gguf/llama32-bf16.gguf");
+    struct engine *e = open_engine(m, 256, 64, KV_F16);
+    struct setting s = {.n_prompt = 100};
+    struct outcome plain, o;
+    second = draft_of(m, m, 256, 4); /* a prompt takes it 25 steps */
+    for (size_t i = 0; i < s.n_prompt; i++)
+        s.prompt[i] = (int32_t)(i * i % 499);
+    s.p.sampler = sampler_defaults;
+    s.p.sampler.temperature = 0;
+    s.p.ignore_eos = true;
+    s.p.max_tokens = 12;
+    int64_t drafted[2];
+    say(e, &s, 0, false, &plain);
+    for (int i = 0; i < 2; i++) {
+        say(e, &s, 1, true, &o);
+        same(e, &plain, &o);
+        drafted[i] = o.stats.n_drafted;
+        outcome_free(&o);
+        s.p.max_tokens = 12 + 40 * (i == 0);
+        if (i == 0) { /* it reads the rest */
+            say(e, &s, 1, true, &o);
+            outcome_free(&o);
+            s.p.max_tokens = 12;
+        }
+    }
+    assert_true(drafted[1] > drafted[0]);
+    outcome_free(&plain);
+    draft_model_free(second);
+    second = NULL;
+    engine_free(e);
+    model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +671,10 @@ int main(void)
         cmocka_unit_test(drafts_are_tokens_that_can_follow),
         cmocka_unit_test(drafts_need_no_pages_that_are_not_free),
         cmocka_unit_test(drafts_respect_the_trained_length),
+        cmocka_unit_test(guesses_are_the_greedy_continuation),
+        cmocka_unit_test(answers_are_the_same_with_a_second_model),
+        cmocka_unit_test(the_vocabularies_have_to_agree),
+        cmocka_unit_test(what_was_read_is_not_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

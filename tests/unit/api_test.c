@@ -86,6 +86,37 @@ static void drafts_change_nothing(void **state)
     hearth_close(h);
 }
 
+static void a_second_model_changes_nothing(void **state)
+{
+    (void)state;
+    hearth_options o = HEARTH_OPTIONS_INIT;
+    hearth_sampling s = HEARTH_SAMPLING_INIT;
+    hearth_result r = {.size = sizeof r};
+    struct text with = {0}, without = {0};
+    hearth_error err;
+    s.max_tokens = 40;
+    s.seed = 7;
+    s.temperature = 0.4;
+    hearth *h = open_model(decoder);
+    assert_int_equal(hearth_complete(h, "It was", &s, collect, &without, NULL, &err), HEARTH_OK);
+    hearth_close(h);
+    o.draft_model = decoder;
+    h = hearth_open(decoder, &o, &err);
+    assert_non_null(h);
+    assert_int_equal(hearth_complete(h, "It was", &s, collect, &with, &r, &err), HEARTH_OK);
+    assert_true(r.accepted_tokens <= r.drafted_tokens);
+    assert_int_equal(with.n, without.n);
+    assert_memory_equal(with.p, without.p, with.n);
+    hearth_close(h);
+    o.draft_model = HEARTH_SOURCE_DIR "/tests/data/golden/hf/qwen2";
+    assert_null(hearth_open(decoder, &o, &err));
+    assert_int_equal(err.status, HEARTH_USAGE);
+    assert_non_null(strstr(err.message, "vocabulary"));
+    o.draft_model = "/nowhere.gguf";
+    assert_null(hearth_open(decoder, &o, &err));
+    assert_int_equal(err.status, HEARTH_NOT_FOUND);
+}
+
 static void a_callback_can_stop(void **state)
 {
     (void)state;
@@ -172,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chat_is_repeatable_and_cached),
         cmocka_unit_test(drafts_change_nothing),
+        cmocka_unit_test(a_second_model_changes_nothing),
         cmocka_unit_test(a_callback_can_stop),
         cmocka_unit_test(logits_agree_with_tokens),
         cmocka_unit_test(an_embedding_has_length_one),

@@ -217,6 +217,100 @@ static void acceptance_decides_how_many(void **state)
     drafter_free(d);
 }
 
+/* ---- a second model that guesses ---- */
+
+/* A step of n rows takes 1000 + 20 (n - 1). */
+static void cheap_rows(struct drafter *d)
+{
+    for (int rows = 1; rows <= DRAFT_MAX + 1; rows++)
+        drafter_timed(d, rows, 1000 + 20 * (rows - 1));
+}
+
+static void a_model_is_asked_where_it_pays(void **state)
+{
+    (void)state;
+    struct drafter *d = drafter(false);
+    assert_int_equal(drafter_ask_model(d, 15, 0, 100), 0); /* no step was timed yet */
+    cheap_rows(d);
+    assert_true(drafter_plain_ns(d, 0) == 1000);
+    drafter_expect(d, 0.8);
+    int n = drafter_ask_model(d, 15, 0, 100);
+    assert_true(n >= 2 && n < 15);
+    assert_true(drafter_ask_model(d, 15, 0, 10) > n); /* cheaper guesses: more of them */
+    assert_int_equal(drafter_ask_model(d, 1, 0, 100), 1);
+    assert_int_equal(drafter_ask_model(d, 0, 0, 100), 0);
+    assert_int_equal(drafter_ask_model(d, 15, 0, 900), 0); /* 1.8 tokens for 1.92 steps */
+    assert_int_equal(drafter_ask_model(d, 15, DRAFT_MAX, 100), 0);
+    /* always right: as many as allowed */
+    for (int i = 0; i < 20; i++)
+        drafter_judge_model(d, 8, 8);
+    assert_int_equal(drafter_ask_model(d, 15, 0, 100), 15);
+    drafter_free(d);
+    d = drafter(true);
+    assert_int_equal(drafter_ask_model(d, 7, 0, 1e9), 7);
+    drafter_add(d, 1);
+    drafter_add(d, 1);
+    assert_int_equal(drafter_ask_model(d, 7, 0, 1), 0); /* prompt lookup has something */
+    drafter_free(d);
+}
+
+static void lookup_goes_before_when_it_promises_more(void **state)
+{
+    (void)state;
+    struct drafter *d = sure();
+    cheap_rows(d);
+    assert_int_equal(drafter_ask_model(d, 15, 0, 100), 0);
+    for (int i = 0; i < 10; i++) /* the text does not repeat any more */
+        drafter_take(d, 1000 + i);
+    assert_true(drafter_ask_model(d, 15, 0, 100) > 0);
+    drafter_free(d);
+}
+
+/* Wrong guesses end by themselves, are tried again ever more seldom, and come back when they are
+ * right. */
+static void a_model_that_does_not_pay_is_left_alone(void **state)
+{
+    (void)state;
+    struct drafter *d = drafter(false);
+    int asked[2] = {0}, steps = 0, n;
+    cheap_rows(d);
+    drafter_expect(d, 0.7);
+    for (int i = 0; i < 4000; i++) {
+        n = drafter_ask_model(d, 15, 0, 300);
+        asked[i >= 2000] += n;
+        if (n)
+            drafter_judge_model(d, n, 0);
+        drafter_take(d, i);
+    }
+    assert_true(asked[0] > 0 && asked[0] <= 60);
+    assert_true(asked[1] > 0 && asked[1] <= 6);
+    for (; steps < 4000; steps++) { /* from now on all are right */
+        n = drafter_ask_model(d, 15, 0, 300);
+        if (n > 2)
+            break;
+        if (n)
+            drafter_judge_model(d, n, n);
+        drafter_take(d, 5000 + steps);
+    }
+    assert_true(steps < 4000);
+    drafter_free(d);
+}
+
+static void times_of_steps(void **state)
+{
+    (void)state;
+    struct step_times t = {0};
+    assert_true(step_time(&t, 1) == 0);
+    assert_true(step_time(&t, 1000) == 0);
+    step_timed(&t, 4, 4000);
+    assert_true(step_time(&t, 1) == 4000); /* not more than that */
+    assert_true(step_time(&t, 4) == 4000);
+    assert_true(step_time(&t, 8) > 4000);
+    step_timed(&t, 8, 8000);
+    assert_true(step_time(&t, 6) == 6000);
+    assert_true(step_time(&t, 100000) >= 8000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +320,10 @@ int main(void)
         cmocka_unit_test(times_decide_how_many),
         cmocka_unit_test(an_old_time_is_measured_again),
         cmocka_unit_test(acceptance_decides_how_many),
+        cmocka_unit_test(a_model_is_asked_where_it_pays),
+        cmocka_unit_test(lookup_goes_before_when_it_promises_more),
+        cmocka_unit_test(a_model_that_does_not_pay_is_left_alone),
+        cmocka_unit_test(times_of_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "chat/sched.h"
+#include "engine/embed.h"
 #include "support.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -194,9 +195,13 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Guesses for all of them; NULL: none does. */
+static struct model *second;
+
 static struct provider *scheduler(int64_t n_ctx, int64_t max_ctx, int max_rows, int max_queue)
 {
     struct sched_options o = {
+        .draft = second,
         .engine = {.n_threads = 2, .n_ctx = n_ctx, .max_rows = max_rows},
         .max_ctx = max_ctx,
         .max_queue = max_queue,
@@ -423,6 +428,200 @@ static void test_prefixes(void **state)
     engine_free(ref.e);
 }
 
+/* The same answers with a model that guesses ahead: the target's own weights, which are always
+ * right where prompt lookup is silent, and in a cache that is too small for all. */
+static void test_second_model(void **state)
+{
+    (void)state;
+    struct sched_stats stats;
+    second = fix.model;
+    storm(21, 16, 8192, 256, 64, &stats);
+    assert_true(stats.cached_tokens > 0);
+    assert_true(stats.accepted > 10);
+    assert_true(stats.drafted > stats.accepted);
+    test_small_cache(state);
+    test_shifted(state);
+    storm(23, 12, 320, 160, 24, &stats);
+
+    /* four at once that say nothing twice: nearly all tokens come as right guesses */
+    struct provider *p = scheduler(2048, 0, 64, 0);
+    struct alone ref = reference(2048);
+    struct ask asks[4];
+    for (int i = 0; i < 4; i++) {
+        asks[i] = simple(300 + (uint64_t)i, 30, 60);
+        asks[i].params.sampler.temperature = 0;
+        asks[i].params.draft = 8;
+        asks[i].params.draft_always = true;
+        ask_start(&asks[i], p);
+    }
+    int64_t drafted = 0, accepted = 0;
+    for (int i = 0; i < 4; i++) {
+        ask_wait(&asks[i]);
+        same_answer(&ref, &asks[i]);
+        drafted += asks[i].usage.drafted_tokens;
+        accepted += asks[i].usage.accepted_tokens;
+        ask_free(&asks[i]);
+    }
+    assert_true(accepted >= 150 && accepted <= drafted);
+    provider_free(p);
+    engine_free(ref.e);
+    second = NULL;
+}
+
+static void test_strange_second_model(void **state)
+{
+    (void)state;
+    struct sched_options o = {.engine = {.n_threads = 1, .n_ctx = 256}};
+    struct model *m;
+    struct provider *p;
+    struct err err;
+    assert_ok(model_open(&m, HEARTH_SOURCE_DIR "/tests/data/golden/hf/llama2", NULL, &err));
+    o.draft = m;
+    assert_int_equal(sched_new(&p, fix.model, &o, &err), EUSAGE);
+    assert_null(p);
+    assert_non_null(strstr(err.msg, "expected models of one vocabulary"));
+    model_close(m);
+}
+
+/* A request that goes on until it is cancelled. */
+static struct ask endless(uint64_t seed)
+{
+    struct ask a = simple(seed, 100, -1);
+    a.params.context_shift = true;
+    return a;
+}
+
+/* ---- embeddings ---- */
+
+struct embed_ask {
+    struct provider *p;
+    int32_t ids[MAX_PROMPT];
+    size_t n;
+    enum pooling how;
+    atomic_int cancel;
+    float v[1024];
+    enum status status;
+    struct err err;
+    pthread_t thread;
+};
+
+static void *embed_main(void *ctx)
+{
+    struct embed_ask *a = ctx;
+    struct embed_text t = {a->ids, a->n, a->v};
+    a->status = sched_embed(a->p, &t, 1, a->how, &a->cancel, &a->err);
+    return NULL;
+}
+
+static void embed_start(struct embed_ask *a, struct provider *p, uint64_t seed, size_t n)
+{
+    static const enum pooling hows[] = {POOL_MEAN, POOL_LAST, POOL_CLS};
+    struct rng r;
+    rng_seed(&r, seed);
+    a->p = p;
+    a->n = n;
+    a->how = hows[seed % 3];
+    fill(&r, a->ids, n, fix.n_vocab);
+    assert_int_equal(pthread_create(&a->thread, NULL, embed_main, a), 0);
+}
+
+static void same_embedding(struct alone *ref, const struct embed_ask *a)
+{
+    struct err err;
+    struct model_info info;
+    float want[1024];
+    model_info(fix.model, &info);
+    assert_true(info.n_embd <= 1024);
+    if (a->status != OK)
+        fail_msg("an embedding failed: %s", a->err.msg);
+    assert_ok(engine_embed(ref->e, a->ids, a->n, a->how, false, want, &err));
+    assert_memory_equal(a->v, want, (size_t)info.n_embd * sizeof *want);
+}
+
+/* Texts to embed beside answers, in a cache that holds all of them and in one that does not. */
+static void embeddings_beside_answers(int64_t n_ctx, int64_t max_ctx, int max_rows)
+{
+    enum { ANSWERS = 8, TEXTS = 12 };
+    struct provider *p = scheduler(n_ctx, max_ctx, max_rows, 0);
+    struct alone ref = reference(max_ctx);
+    struct ask asks[ANSWERS];
+    struct embed_ask *texts = mem_array(TEXTS, sizeof *texts);
+    for (int i = 0; i < ANSWERS; i++) {
+        asks[i] = simple(400 + (uint64_t)i, 20, 70);
+        ask_start(&asks[i], p);
+    }
+    for (int i = 0; i < TEXTS; i++)
+        embed_start(&texts[i], p, 500 + (uint64_t)i, 1 + (size_t)i * 17 % (size_t)max_ctx);
+    for (int i = 0; i < ANSWERS; i++) {
+        ask_wait(&asks[i]);
+        same_answer(&ref, &asks[i]);
+        ask_free(&asks[i]);
+    }
+    for (int i = 0; i < TEXTS; i++) {
+        pthread_join(texts[i].thread, NULL);
+        same_embedding(&ref, &texts[i]);
+    }
+    free(texts);
+    provider_free(p);
+    engine_free(ref.e);
+}
+
+static void test_embeddings(void **state)
+{
+    (void)state;
+    embeddings_beside_answers(4096, 256, 32);
+    embeddings_beside_answers(256, 256, 24);
+    embeddings_beside_answers(192, 192, 1);
+
+    struct provider *p = scheduler(256, 200, 16, 0);
+    struct alone ref = reference(256);
+    struct err err;
+    float v[1024], all[3][1024];
+    int32_t ids[300] = {0};
+    /* all of one request in common steps; one that cannot be fails all */
+    struct embed_text some[3] = {{ids, 3, all[0]}, {ids + 1, 90, all[1]}, {ids + 2, 17, all[2]}};
+    struct model_info info;
+    model_info(fix.model, &info);
+    for (int i = 0; i < 300; i++)
+        ids[i] = i * 31 % fix.n_vocab;
+    assert_ok(sched_embed(p, some, 0, POOL_MEAN, NULL, &err));
+    assert_ok(sched_embed(p, some, 3, POOL_MEAN, NULL, &err));
+    for (int i = 0; i < 3; i++) {
+        assert_ok(engine_embed(ref.e, some[i].ids, some[i].n, POOL_MEAN, false, v, &err));
+        assert_memory_equal(all[i], v, (size_t)info.n_embd * sizeof *v);
+    }
+    some[1].n = 0;
+    assert_int_equal(sched_embed(p, some, 3, POOL_MEAN, NULL, &err), EUSAGE);
+    some[1].n = 201;
+    assert_int_equal(sched_embed(p, some, 3, POOL_MEAN, NULL, &err), ECONTEXT);
+    some[1].n = 10;
+    ids[3] = fix.n_vocab;
+    assert_int_equal(sched_embed(p, some, 3, POOL_MEAN, NULL, &err), EUSAGE);
+    /* one that is not wanted any more, also while it waits for room that nobody gives back */
+    struct ask busy = endless(7);
+    ask_start(&busy, p);
+    wait_for(p, 1, 0);
+    struct embed_ask *gone = mem_array(2, sizeof *gone);
+    for (int i = 0; i < 2; i++) {
+        embed_start(&gone[i], p, 600, 190);
+        atomic_store(&gone[i].cancel, 1);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(gone[i].thread, NULL);
+        assert_true(gone[i].status == ECANCEL || gone[i].status == OK);
+    }
+    atomic_store(&busy.cancel, 1);
+    ask_wait(&busy);
+    ask_free(&busy);
+    atomic_store(&gone[0].cancel, 0);
+    embed_start(&gone[0], p, 601, 190);
+    pthread_join(gone[0].thread, NULL);
+    same_embedding(&ref, &gone[0]);
+    free(gone);
+    provider_free(p);
+    engine_free(ref.e);
+}
+
 /* A sink that does not return holds up nobody else, those with the same prompt neither, and loses
  * nothing. */
 static void test_slow_sink(void **state)
@@ -452,14 +651,6 @@ static void test_slow_sink(void **state)
     }
     provider_free(p);
     engine_free(ref.e);
-}
-
-/* A request that goes on until it is cancelled. */
-static struct ask endless(uint64_t seed)
-{
-    struct ask a = simple(seed, 100, -1);
-    a.params.context_shift = true;
-    return a;
 }
 
 static void test_queue_and_cancel(void **state)
@@ -575,6 +766,9 @@ int main(void)
         cmocka_unit_test(test_small_cache),
         cmocka_unit_test(test_shifted),
         cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_second_model),
+        cmocka_unit_test(test_strange_second_model),
+        cmocka_unit_test(test_embeddings),
         cmocka_unit_test(test_slow_sink),
         cmocka_unit_test(test_queue_and_cancel),
         cmocka_unit_test(test_errors),
