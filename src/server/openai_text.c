@@ -134,6 +134,32 @@ static enum status read_request(struct stream *st, struct chat_request **request
     return s == OK ? read_prompts(st, requests, err) : s;
 }
 
+/* An object by text, most likely first: of texts that read the same (parts of characters among
+ * them, which JSON cannot hold) the first one stays, since a key stands once. */
+static void add_tops(struct buf *out, const struct chat_logprob *l)
+{
+    size_t at[TOP_MAX], end[TOP_MAX], n = 0;
+    buf_addc(out, '{');
+    for (int i = 0; i < l->n_top; i++) {
+        size_t before = out->n;
+        bool twice = false;
+        buf_adds(out, n ? "," : "");
+        at[n] = out->n;
+        jsonw_quote(out, l->top[i].text, false);
+        end[n] = out->n;
+        struct str all = buf_str(out), key = str_slice(all, at[n], end[n]);
+        for (size_t k = 0; k < n && !twice; k++)
+            twice = str_eq(key, str_slice(all, at[k], end[k]));
+        if (twice) {
+            out->n = before;
+            continue;
+        }
+        buf_printf(out, ":%.9g", (double)l->top[i].logprob);
+        n++;
+    }
+    buf_addc(out, '}');
+}
+
 static void add_logprob(struct text_choice *c, const struct chat_logprob *l)
 {
     const char *comma = c->tokens.n ? "," : "";
@@ -141,13 +167,8 @@ static void add_logprob(struct text_choice *c, const struct chat_logprob *l)
     jsonw_quote(&c->tokens, l->text, false);
     buf_printf(&c->logprobs, "%s%.9g", comma, (double)l->logprob);
     buf_printf(&c->offsets, "%s%zu", comma, c->chars);
-    buf_printf(&c->tops, "%s{", comma);
-    for (int i = 0; i < l->n_top; i++) {
-        buf_adds(&c->tops, i ? "," : "");
-        jsonw_quote(&c->tops, l->top[i].text, false);
-        buf_printf(&c->tops, ":%.9g", (double)l->top[i].logprob);
-    }
-    buf_adds(&c->tops, "}");
+    buf_adds(&c->tops, comma);
+    add_tops(&c->tops, l);
     for (size_t i = 0; i < l->text.n; i++) /* characters, not bytes */
         c->chars += ((unsigned char)l->text.p[i] & 0xc0) != 0x80;
 }
