@@ -46,6 +46,7 @@ static enum status model_parameters(struct ask *a, struct err *err)
     enum status s = json_parse(&params, text, "the model's parameters", err);
     if (s == OK)
         s = ask_options(a, params, err);
+    s = hub_fault(s, err);
     /* stop texts are views into the document */
     struct str *stop =
         s == OK ? arena_array(&a->arena, a->r.params.n_stop + 1, sizeof *stop) : NULL;
@@ -142,7 +143,7 @@ enum status ask_preamble(struct ask *a, bool has_system, struct err *err)
         m->content = arena_str(&a->arena, content);
     }
     json_decref(list);
-    return s;
+    return hub_fault(s, err);
 }
 
 void ask_name_answers(struct ask *a)

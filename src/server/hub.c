@@ -51,6 +51,15 @@ struct hub {
 };
 
 /* ---- one model ---- */
+enum status hub_fault(enum status s, struct err *err)
+{
+    if (s != EFORMAT)
+        return s;
+    if (err)
+        err->code = EBROKEN;
+    return EBROKEN;
+}
+
 
 static void free_model(struct loaded_model *l)
 {
@@ -361,7 +370,7 @@ enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx, int64_t k
         return err_set(err, EUSAGE, "num_ctx: %lld, expected 1 or more", (long long)n_ctx);
     enum status s = store_find(h->o.store, name, &entry, err);
     if (s != OK)
-        return s;
+        return hub_fault(s, err);
     n_ctx = n_ctx ? n_ctx : entry_ctx(entry);
     pthread_mutex_lock(&h->lock);
     s = take(h, &entry, n_ctx, gone, &l, &out->load_s, err);
@@ -369,7 +378,7 @@ enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx, int64_t k
         fill_lease(h, l, n_ctx, out);
     pthread_mutex_unlock(&h->lock);
     store_model_free(entry);
-    return s;
+    return hub_fault(s, err);
 }
 
 void hub_release(struct lease *lease)
@@ -418,7 +427,7 @@ static enum status with_loaded(struct hub *h, struct str name, struct err *err,
                                void (*fn)(struct loaded_model *l, bool arg), bool arg)
 {
     struct store_model *entry;
-    enum status s = store_find(h->o.store, name, &entry, err);
+    enum status s = hub_fault(store_find(h->o.store, name, &entry, err), err);
     if (s != OK)
         return s;
     pthread_mutex_lock(&h->lock);

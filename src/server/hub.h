@@ -28,6 +28,9 @@ NODISCARD enum status hub_new(struct hub **out, const struct hub_options *o, str
 void hub_free(struct hub *h); /* waits until all are released */
 
 /* A model in use. Fields are set by hub_acquire and valid until hub_release. */
+/* What is wrong with a model's files is no fault of who asks for it: EFORMAT becomes EBROKEN. */
+enum status hub_fault(enum status s, struct err *err);
+
 struct lease {
     struct hub *hub;
     struct loaded_model *loaded;
@@ -40,9 +43,9 @@ struct lease {
 };
 enum { KEEP_DEFAULT = -2, KEEP_FOREVER = -1 };
 
-/* name as the client wrote it. n_ctx: tokens that one request needs; 0 for the default (the caller
- * puts lease.n_ctx into chat_request.max_ctx). ENOTFOUND "model 'x' not found"; ENOMEMORY
- * with the bytes needed and free; ECANCEL when *gone. */
+/* name as the client wrote it. EBROKEN: its files break their format. n_ctx: tokens that one
+ * request needs; 0 for the default (the caller puts lease.n_ctx into chat_request.max_ctx).
+ * ENOTFOUND "model 'x' not found"; ENOMEMORY with the bytes needed and free; ECANCEL when *gone. */
 NODISCARD enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx,
                                   int64_t keep_alive_ns, const atomic_int *gone, struct lease *out,
                                   struct err *err);

@@ -178,7 +178,7 @@ static enum status write_show(struct jsonw *w, const struct store_model *m, bool
 {
     struct info *info;
     char modified[40];
-    enum status s = info_open(&info, m, err);
+    enum status s = hub_fault(info_open(&info, m, err), err);
     if (s != OK)
         return s;
     time_rfc3339(modified, m->modified_unix_ns);
@@ -220,7 +220,7 @@ enum status ollama_show(struct http_request *q, struct reply *reply, struct err 
     if (s == OK)
         s = json_get_bool(body, "verbose", &verbose, false, err);
     if (s == OK)
-        s = store_find(app_of(q)->store, name, &m, err);
+        s = hub_fault(store_find(app_of(q)->store, name, &m, err), err);
     if (s == OK)
         s = write_show(&w, m, verbose, err);
     store_model_free(m);
@@ -324,10 +324,6 @@ enum status ollama_blob_put(struct http_request *q, struct reply *reply, struct 
     free(path);
     if (!there)
         s = receive_blob(q, digest, err);
-    if (s == EFORMAT) { /* the digest is another one: Ollama's status for it */
-        reply_error(reply, 400, err);
-        return OK;
-    }
     if (s == OK)
         reply_send(reply, there ? 200 : 201, NULL, STR(""));
     return s;
