@@ -2,7 +2,8 @@
  *
  * A handler acquires a model and releases it when it has answered. Weights are shared between
  * contexts; a model that nobody holds leaves when its time is over, or earlier when another one
- * needs its memory (the least recently used first; pinned ones never). */
+ * needs its memory (the least recently used first; pinned ones never). A name that was pulled or
+ * made again is loaded again when it is asked for; what runs ends on the old weights. */
 #pragma once
 #include "chat/sched.h"
 #include "engine/encoder.h"
@@ -27,10 +28,10 @@ struct hub_options {
 NODISCARD enum status hub_new(struct hub **out, const struct hub_options *o, struct err *err);
 void hub_free(struct hub *h); /* waits until all are released */
 
-/* A model in use. Fields are set by hub_acquire and valid until hub_release. */
 /* What is wrong with a model's files is no fault of who asks for it: EFORMAT becomes EBROKEN. */
 enum status hub_fault(enum status s, struct err *err);
 
+/* A model in use. Fields are set by hub_acquire and valid until hub_release. */
 struct lease {
     struct hub *hub;
     struct loaded_model *loaded;
