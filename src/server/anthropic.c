@@ -1,7 +1,7 @@
 /* POST /v1/messages and /v1/messages/count_tokens.
  *
  * A stream is a row of content blocks, one open at a time: thinking, text, and one per function
- * call. Counts are exact from the first event on: the prompt is tokenized before it is asked. */
+ * call. Counts are exact from the first event on. */
 #include "server/anthropic.h"
 #include "base/jsonw.h"
 #include "server/anthropic_int.h"
@@ -200,6 +200,8 @@ static int on_event(void *ctx, const struct chat_event *ev)
 {
     struct stream *st = ctx;
     bool whole = !st->stream || ev->kind == CHAT_CALL || ev->kind == CHAT_DONE;
+    if (ev->kind == CHAT_READING && ev->done == 0)
+        st->prompt_tokens = (int64_t)ev->total;
     if (whole && !gathered_take(&st->an, st->a, ev))
         return 1;
     if (ev->kind == CHAT_READING || ev->kind == CHAT_ERROR)
@@ -267,12 +269,9 @@ static enum status count(struct ask *a, int64_t *n, struct err *err)
 static enum status answer(struct stream *st, struct err *err)
 {
     struct chat_sink sink = {on_event, st};
-    enum status s = st->stream ? count(st->a, &st->prompt_tokens, err) : OK;
-    if (s != OK)
-        return s;
     buf_init(&st->out, BODY_MAX);
     gathered_init(&st->an);
-    s = provider_chat(st->a->lease.provider, &st->a->r, &sink, err);
+    enum status s = provider_chat(st->a->lease.provider, &st->a->r, &sink, err);
     if (s == OK && !st->stream)
         s = send_whole(st, err);
     else if (s != OK && reply_started(st->reply))
