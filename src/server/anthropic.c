@@ -7,6 +7,7 @@
 #include "server/anthropic_int.h"
 #include "server/app.h"
 #include "server/dialect.h"
+#include "server/models.h"
 #include <stdio.h>
 
 enum { BODY_MAX = 64 << 20 };
@@ -321,11 +322,6 @@ enum status anthropic_count_tokens(struct http_request *q, struct reply *reply, 
 
 /* ---- models ---- */
 
-struct list {
-    struct jsonw w;
-    struct buf first, last;
-};
-
 static void write_model(struct jsonw *w, const struct store_model *m, struct str id)
 {
     char created[40];
@@ -338,67 +334,28 @@ static void write_model(struct jsonw *w, const struct store_model *m, struct str
     jsonw_end(w);
 }
 
-static int list_model(void *ctx, const struct store_model *m)
-{
-    struct list *l = ctx;
-    buf_clear(&l->last);
-    name_short(&m->name, &l->last);
-    if (!l->first.n)
-        buf_addstr(&l->first, buf_str(&l->last));
-    write_model(&l->w, m, buf_str(&l->last));
-    return 0;
-}
-
-static void write_id(struct jsonw *w, const char *key, const struct buf *id)
+static void write_id(struct jsonw *w, const char *key, struct str id)
 {
     jsonw_key(w, key);
-    if (id->n)
-        jsonw_str(w, buf_str(id));
+    if (id.n)
+        jsonw_str(w, id);
     else
         jsonw_null(w);
 }
 
+static void write_list_end(struct jsonw *w, struct str first, struct str last)
+{
+    jsonw_kbool(w, "has_more", false);
+    write_id(w, "first_id", first);
+    write_id(w, "last_id", last);
+}
+
 enum status anthropic_models(struct http_request *q, struct reply *reply, struct err *err)
 {
-    struct buf out;
-    struct list l;
-    buf_init(&out, BODY_MAX);
-    buf_init(&l.first, 1024);
-    buf_init(&l.last, 1024);
-    jsonw_init(&l.w, &out, 0);
-    jsonw_obj(&l.w);
-    jsonw_key(&l.w, "data");
-    jsonw_arr(&l.w);
-    enum status s = store_each(app_of(q)->store, list_model, &l, err);
-    jsonw_end(&l.w);
-    jsonw_kbool(&l.w, "has_more", false);
-    write_id(&l.w, "first_id", &l.first);
-    write_id(&l.w, "last_id", &l.last);
-    jsonw_end(&l.w);
-    if (s == OK)
-        s = buf_check(&out, "models", err);
-    if (s == OK)
-        reply_json(reply, 200, &out);
-    buf_release(&out);
-    buf_release(&l.first);
-    buf_release(&l.last);
-    return s;
+    return models_list(q, reply, write_model, write_list_end, err);
 }
 
 enum status anthropic_model(struct http_request *q, struct reply *reply, struct err *err)
 {
-    struct store_model *m;
-    struct buf out;
-    struct jsonw w;
-    struct str name = http_param(q, "model");
-    enum status s = store_find(app_of(q)->store, name, &m, err);
-    if (s != OK)
-        return s;
-    buf_init(&out, 1 << 16);
-    jsonw_init(&w, &out, 0);
-    write_model(&w, m, name);
-    reply_json(reply, 200, &out);
-    buf_release(&out);
-    store_model_free(m);
-    return OK;
+    return models_one(q, reply, write_model, err);
 }

@@ -61,10 +61,12 @@ static int list_model(void *ctx, const struct store_model *m)
 {
     struct jsonw *w = ctx;
     struct info_details d;
-    struct info *info;
+    struct info *info = NULL;
     struct err ignored;
     char modified[40];
-    if (info_details(&d, m, &ignored) != OK)
+    if (info_open(&info, m, &ignored) == OK)
+        d = info->details;
+    else if (info_details(&d, m, &ignored) != OK)
         return 0; /* a file that cannot be read is not offered */
     time_rfc3339(modified, m->modified_unix_ns);
     jsonw_obj(w);
@@ -74,11 +76,11 @@ static int list_model(void *ctx, const struct store_model *m)
     jsonw_kstr(w, "digest", m->digest);
     jsonw_key(w, "details");
     info_write_details(w, &d);
-    if (info_open(&info, m, &ignored) == OK) {
+    if (info) {
         jsonw_key(w, "capabilities");
         info_write_capabilities(w, info->capabilities);
-        info_close(info);
     }
+    info_close(info);
     jsonw_end(w);
     return 0;
 }
@@ -517,12 +519,6 @@ static enum status open_embedder(struct ask *a, const struct http_request *q, st
     return s;
 }
 
-static int64_t ns_of(double s)
-{
-    int64_t ns = (int64_t)(s * 1e9);
-    return ns > 0 ? ns : 1;
-}
-
 enum status ollama_embed(struct http_request *q, struct reply *reply, struct err *err)
 {
     struct ask a;
@@ -555,8 +551,8 @@ enum status ollama_embed(struct http_request *q, struct reply *reply, struct err
             s = write_embedding(&a, json_str(one), truncate, true, dimensions, &w, &tokens, err);
     }
     jsonw_end(&w);
-    jsonw_kint(&w, "total_duration", ns_of(clock_since(q->start_ns)));
-    jsonw_kint(&w, "load_duration", ns_of(a.lease.load_s));
+    jsonw_kint(&w, "total_duration", ollama_ns(clock_since(q->start_ns)));
+    jsonw_kint(&w, "load_duration", ollama_ns(a.lease.load_s));
     jsonw_kint(&w, "prompt_eval_count", tokens);
     jsonw_end(&w);
     ask_close(&a);

@@ -7,14 +7,20 @@
 
 #define GOLDEN HEARTH_SOURCE_DIR "/tests/data/golden/gguf"
 
-static void make(struct store *s, const char *name, const char *system)
+static void make_with(struct store *s, const char *name, const char *system, const char *text)
 {
     struct err err = {0};
     struct create_recipe r = {.name = str_from(name),
                               .from = STR("llama32-bf16.gguf"),
                               .folder = GOLDEN,
-                              .system = str_from(system)};
+                              .system = str_from(system),
+                              .template_text = str_from(text)};
     assert_ok(create_model(s, &r, NULL, &err));
+}
+
+static void make(struct store *s, const char *name, const char *system)
+{
+    make_with(s, name, system, "");
 }
 
 static struct hub *hub_for(struct store *s, uint64_t memory)
@@ -166,12 +172,48 @@ static void test_faults(void **state)
     buf_release(&body);
 }
 
+/* What /api/show tells is what a request may ask for, whichever language the template is in. */
+static void test_abilities(void **state)
+{
+    struct fixture *f = *state;
+    struct app app = {.store = f->s};
+    struct buf body;
+    static const char request[] =
+        "{\"model\": \"%s\", \"stream\": false, \"think\": true, \"tools\": [{\"type\": "
+        "\"function\", \"function\": {\"name\": \"f\"}}], \"options\": {\"num_predict\": 1, "
+        "\"num_ctx\": 200}, \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}";
+    char text[512];
+    buf_init(&body, 1 << 20);
+    make_with(f->s, "go", "s",
+              "{{ if .Tools }}{{ .Tools }}{{ end }}{{ range .Messages }}{{ .Content }}{{ .Thinking "
+              "}}{{ end }}");
+    make_with(f->s, "jinja", "s",
+              "{% if tools %}{{ tools }}{% endif %}{% for m in messages %}{{ m.content }}{% endfor "
+              "%}{% if enable_thinking %}t{% endif %}");
+    make_with(f->s, "none", "s", "{% for m in messages %}{{ m.content }}{% endfor %}");
+    app.hub = hub_for(f->s, 1 << 30);
+    static const char *const names[] = {"go", "jinja", "none"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, "{\"model\": \"%s\"}", names[i]);
+        assert_int_equal(ask(&app, "/api/show", text, &body), 200);
+        bool told = strstr(body.p, "\"tools\"") && strstr(body.p, "\"thinking\"");
+        assert_int_equal(told, i < 2);
+        snprintf(text, sizeof text, request, names[i]);
+        int status = ask(&app, "/api/chat", text, &body);
+        assert_int_equal(status, i < 2 ? 200 : 400);
+        assert_int_equal(strstr(body.p, "does not support") != NULL, i == 2);
+    }
+    hub_free(app.hub);
+    buf_release(&body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changed_pinned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_abilities, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
