@@ -304,20 +304,20 @@ static enum status take_gguf(struct hf_files *out, const struct hf_files *all,
     struct str stem, stem2;
     if (!split_of(first->path, &k, &count, &stem))
         return add_file(out, *first, err);
-    for (int want = 1; want <= count; want++) {
-        const struct hf_file *part = NULL;
-        for (size_t i = 0; i < all->n && !part; i++)
-            if (split_of(all->f[i].path, &k2, &count2, &stem2) && k2 == want && count2 == count &&
-                str_eq(stem, stem2))
-                part = &all->f[i];
-        if (!part)
-            return err_set(err, ENOTFOUND, "'%s': part %d of %d is not in the repository",
-                           show(first->path).s, want, count);
-        enum status s = add_file(out, *part, err);
-        if (s != OK)
-            return s;
-    }
-    return OK;
+    const struct hf_file **parts = mem_array((size_t)count, sizeof *parts);
+    if (!parts)
+        return err_set(err, ENOMEMORY, "no memory for %d parts of a file", count);
+    for (size_t i = 0; i < all->n; i++)
+        if (split_of(all->f[i].path, &k2, &count2, &stem2) && count2 == count && k2 <= count &&
+            str_eq(stem, stem2) && !parts[k2 - 1])
+            parts[k2 - 1] = &all->f[i];
+    enum status s = OK;
+    for (int i = 0; i < count && s == OK; i++)
+        s = parts[i] ? add_file(out, *parts[i], err)
+                     : err_set(err, ENOTFOUND, "'%s': part %d of %d is not in the repository",
+                               show(first->path).s, i + 1, count);
+    free(parts);
+    return s;
 }
 
 static enum status nothing_fits(const struct hf_files *all, struct str tag, struct err *err)
