@@ -5,7 +5,7 @@ CMAKE_FLAGS ?=
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := build
-.PHONY: help setup build run test engine bench lint format fuzz install clean
+.PHONY: help setup build run test engine bench lint format fuzz tsan install clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ bench: build ## speed of the shipped model on this machine
 
 fuzz: setup ## build the fuzz targets and run each for SECS seconds (default 60)
 	@tools/fuzz.sh $(or $(SECS),60)
+
+tsan: setup ## look for data races: the tests in which threads meet, under ThreadSanitizer
+	@tools/tsan.sh
 
 install: build ## into PREFIX (default /usr/local)
 	@cmake --install $(BUILD) --prefix $(PREFIX)

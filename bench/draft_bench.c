@@ -32,7 +32,7 @@ struct bench {
 
 static enum status step_of(struct bench *b, const int32_t *tokens, int n, struct err *err)
 {
-    struct step_row rows[1 + DRAFT_MAX];
+    struct step_row rows[1 + DRAFT_MAX] = {{0}};
     for (int i = 0; i < n; i++)
         rows[i] = (struct step_row){.token = tokens[i], .seq = b->seq, .logits = true};
     enum status s = engine_step(b->e, rows, n, err);

@@ -11,6 +11,7 @@ cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DHEARTH_FUZZ=ON \
 cmake --build build-fuzz -j "$(nproc)" -- --quiet
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || for f in tests/fuzz/*_fuzz.c; do targets+=("$(basename "$f" .c)"); done
+[ -d /dev/shm ] && export TMPDIR=/dev/shm # some targets read files
 run() {
     mkdir -p "build-fuzz/corpus/$1"
     local dict=()

@@ -91,7 +91,9 @@ enum chat_event_kind { CHAT_READING, CHAT_TEXT, CHAT_THINKING, CHAT_CALL, CHAT_D
 
 struct chat_event {
     enum chat_event_kind kind;
-    size_t done, total;             /* CHAT_READING: tokens of the prompt */
+    /* CHAT_READING: tokens of the prompt. The first event of all has done 0 and total all of them;
+     * later ones leave out what a prefix cache had. */
+    size_t done, total;
     struct str text;                /* CHAT_TEXT, CHAT_THINKING: whole characters, may be empty */
     const struct token_info *token; /* CHAT_TEXT, CHAT_THINKING: the token behind it, or NULL */
     const struct chat_logprob *logprob; /* with token, when the request asked for it */

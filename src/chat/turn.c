@@ -268,8 +268,20 @@ static void tell_text(struct turn *t, const struct gen_event *g)
         tell(t, &ev);
 }
 
+/* The first event of all: how long the prompt is. */
+static void tell_prompt(struct turn *t)
+{
+    struct chat_event ev = {.kind = CHAT_READING, .total = t->prompt.n};
+    if (!t->told)
+        t->stopped = t->sink->event(t->sink->ctx, &ev) != 0;
+    t->told = true;
+}
+
 int turn_event(struct turn *t, const struct gen_event *g)
 {
+    tell_prompt(t);
+    if (t->stopped)
+        return 1;
     if (g->prompt_total) {
         struct chat_event ev = {
             .kind = CHAT_READING, .done = g->prompt_done, .total = g->prompt_total};
@@ -286,6 +298,7 @@ enum status turn_done(struct turn *t, size_t n_cached, const struct tokens *answ
                       const struct gen_stats *g, struct err *err)
 {
     bool finished = t->reply && reply_finished(t->reply);
+    tell_prompt(t);
     if (t->late && g->end == GEN_CANCELLED)
         return too_late(err);
     if (t->reply && g->end != GEN_CANCELLED && t->failed == OK)

@@ -22,6 +22,7 @@ struct turn {
     const struct token_info *token; /* that no event has brought yet */
     const struct chat_logprob *token_lp; /* its own */
     bool stopped;                        /* the sink wants no more */
+    bool told;                           /* it knows how long the prompt is */
     enum status failed;                  /* of the reply */
     struct err error;
 };

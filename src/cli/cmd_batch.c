@@ -32,20 +32,13 @@ static int on_progress(void *ctx, const struct batch_counts *c)
 
 static enum status open_app(struct app *app, const struct options *o, struct err *err)
 {
-    struct hub_options h = {.threads = o->threads > 0 ? (int)o->threads : 0,
-                            .n_ctx = o->ctx > 0 ? o->ctx : 0,
-                            .keep_alive_ns = -1};
-    uint64_t memory;
-    enum status s = kv_type_from(o, &h.kv_type, err);
-    if (s == OK)
-        s = memory_to_use(&memory, err);
+    struct hub_options h;
+    enum status s = hub_options_from(&h, o, err);
+    h.keep_alive_ns = -1;
     if (s == OK)
         s = open_store(&app->store, err);
-    if (s != OK)
-        return s;
     h.store = app->store;
-    h.memory = memory == UINT64_MAX ? 0 : memory / 10 * 8;
-    return hub_new(&app->hub, &h, err);
+    return s == OK ? hub_new(&app->hub, &h, err) : s;
 }
 
 enum status cmd_batch(const struct options *o, struct err *err)

@@ -137,14 +137,10 @@ static void open_archive(struct serving *v)
 
 static enum status open_app(struct serving *v, const struct options *o, struct err *err)
 {
-    struct hub_options h = {.threads = o->threads > 0 ? (int)o->threads : 0,
-                            .n_ctx = o->ctx > 0 ? o->ctx : 0};
-    uint64_t memory;
-    enum status s = keep_alive(&h.keep_alive_ns, err);
+    struct hub_options h;
+    enum status s = hub_options_from(&h, o, err);
     if (s == OK)
-        s = kv_type_from(o, &h.kv_type, err);
-    if (s == OK)
-        s = memory_to_use(&memory, err);
+        s = keep_alive(&h.keep_alive_ns, err);
     if (s == OK)
         s = open_store(&v->app.store, err);
     if (s != OK)
@@ -169,7 +165,6 @@ static enum status open_app(struct serving *v, const struct options *o, struct e
         h.draft_path = v->draft_path;
     }
     h.draft_max = o->draft == 0 ? -1 : o->draft > 0 ? (int)o->draft : 0;
-    h.memory = memory == UINT64_MAX ? 0 : memory / 10 * 8; /* the rest is for requests */
     return hub_new(&v->app.hub, &h, err);
 }
 

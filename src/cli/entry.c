@@ -1,9 +1,12 @@
 #include "cli/entry.h"
+#include "base/machine.h"
+#include "cli/fit.h"
 #include "cli/load.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/show.h"
+#include "server/hub.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -14,6 +17,18 @@ enum status open_store(struct store **out, struct err *err)
     enum status s = store_open(out, &(struct store_options){.shipped = shipped}, err);
     free(shipped);
     free(found);
+    return s;
+}
+
+enum status hub_options_from(struct hub_options *h, const struct options *o, struct err *err)
+{
+    uint64_t memory = 0;
+    *h = (struct hub_options){.threads = o->threads > 0 ? (int)o->threads : 0,
+                              .n_ctx = o->ctx > 0 ? o->ctx : 0};
+    enum status s = kv_type_from(o, &h->kv_type, err);
+    if (s == OK)
+        s = memory_to_use(&memory, err);
+    h->memory = memory == UINT64_MAX ? 0 : memory / 10 * 8; /* the rest is for requests */
     return s;
 }
 

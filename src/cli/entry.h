@@ -7,6 +7,12 @@
 /* The user's store, with the model that ships. */
 NODISCARD enum status open_store(struct store **out, struct err *err);
 
+struct hub_options;
+/* Threads, context, KV type and memory (most of what there is, the rest is for requests), by the
+ * options and HEARTH_MEMORY; everything else of h is zero. */
+NODISCARD enum status hub_options_from(struct hub_options *h, const struct options *o,
+                                       struct err *err);
+
 /* What MODEL means: a path that exists (*entry is NULL), or a model of the store. The caller frees
  * *path, and *entry by store_model_free. */
 NODISCARD enum status model_find(const char *name, char **path, struct store_model **entry,

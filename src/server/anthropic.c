@@ -1,12 +1,13 @@
 /* POST /v1/messages and /v1/messages/count_tokens.
  *
  * A stream is a row of content blocks, one open at a time: thinking, text, and one per function
- * call. Counts are exact from the first event on: the prompt is tokenized before it is asked. */
+ * call. Counts are exact from the first event on. */
 #include "server/anthropic.h"
 #include "base/jsonw.h"
 #include "server/anthropic_int.h"
 #include "server/app.h"
 #include "server/dialect.h"
+#include "server/models.h"
 #include <stdio.h>
 
 enum { BODY_MAX = 64 << 20 };
@@ -203,6 +204,8 @@ static int on_event(void *ctx, const struct chat_event *ev)
 {
     struct stream *st = ctx;
     bool whole = !st->stream || ev->kind == CHAT_CALL || ev->kind == CHAT_DONE;
+    if (ev->kind == CHAT_READING && ev->done == 0)
+        st->prompt_tokens = (int64_t)ev->total;
     if (whole && !gathered_take(&st->an, st->a, ev))
         return 1;
     if (ev->kind == CHAT_READING || ev->kind == CHAT_ERROR)
@@ -270,12 +273,9 @@ static enum status count(struct ask *a, int64_t *n, struct err *err)
 static enum status answer(struct stream *st, struct err *err)
 {
     struct chat_sink sink = {on_event, st};
-    enum status s = st->stream ? count(st->a, &st->prompt_tokens, err) : OK;
-    if (s != OK)
-        return s;
     buf_init(&st->out, BODY_MAX);
     gathered_init(&st->an);
-    s = provider_chat(st->a->lease.provider, &st->a->r, &sink, err);
+    enum status s = provider_chat(st->a->lease.provider, &st->a->r, &sink, err);
     if (s == OK && !st->stream)
         s = send_whole(st, err);
     else if (s != OK && reply_started(st->reply))
@@ -325,11 +325,6 @@ enum status anthropic_count_tokens(struct http_request *q, struct reply *reply, 
 
 /* ---- models ---- */
 
-struct list {
-    struct jsonw w;
-    struct buf first, last;
-};
-
 static void write_model(struct jsonw *w, const struct store_model *m, struct str id)
 {
     char created[40];
@@ -342,67 +337,28 @@ static void write_model(struct jsonw *w, const struct store_model *m, struct str
     jsonw_end(w);
 }
 
-static int list_model(void *ctx, const struct store_model *m)
-{
-    struct list *l = ctx;
-    buf_clear(&l->last);
-    name_short(&m->name, &l->last);
-    if (!l->first.n)
-        buf_addstr(&l->first, buf_str(&l->last));
-    write_model(&l->w, m, buf_str(&l->last));
-    return 0;
-}
-
-static void write_id(struct jsonw *w, const char *key, const struct buf *id)
+static void write_id(struct jsonw *w, const char *key, struct str id)
 {
     jsonw_key(w, key);
-    if (id->n)
-        jsonw_str(w, buf_str(id));
+    if (id.n)
+        jsonw_str(w, id);
     else
         jsonw_null(w);
 }
 
+static void write_list_end(struct jsonw *w, struct str first, struct str last)
+{
+    jsonw_kbool(w, "has_more", false);
+    write_id(w, "first_id", first);
+    write_id(w, "last_id", last);
+}
+
 enum status anthropic_models(struct http_request *q, struct reply *reply, struct err *err)
 {
-    struct buf out;
-    struct list l;
-    buf_init(&out, BODY_MAX);
-    buf_init(&l.first, 1024);
-    buf_init(&l.last, 1024);
-    jsonw_init(&l.w, &out, 0);
-    jsonw_obj(&l.w);
-    jsonw_key(&l.w, "data");
-    jsonw_arr(&l.w);
-    enum status s = store_each(app_of(q)->store, list_model, &l, err);
-    jsonw_end(&l.w);
-    jsonw_kbool(&l.w, "has_more", false);
-    write_id(&l.w, "first_id", &l.first);
-    write_id(&l.w, "last_id", &l.last);
-    jsonw_end(&l.w);
-    if (s == OK)
-        s = buf_check(&out, "models", err);
-    if (s == OK)
-        reply_json(reply, 200, &out);
-    buf_release(&out);
-    buf_release(&l.first);
-    buf_release(&l.last);
-    return s;
+    return models_list(q, reply, write_model, write_list_end, err);
 }
 
 enum status anthropic_model(struct http_request *q, struct reply *reply, struct err *err)
 {
-    struct store_model *m;
-    struct buf out;
-    struct jsonw w;
-    struct str name = http_param(q, "model");
-    enum status s = store_find(app_of(q)->store, name, &m, err);
-    if (s != OK)
-        return s;
-    buf_init(&out, 1 << 16);
-    jsonw_init(&w, &out, 0);
-    write_model(&w, m, name);
-    reply_json(reply, 200, &out);
-    buf_release(&out);
-    store_model_free(m);
-    return OK;
+    return models_one(q, reply, write_model, err);
 }

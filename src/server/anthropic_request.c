@@ -52,45 +52,60 @@ static enum status add_result(struct ask *a, const json_t *block, struct err *er
     return OK;
 }
 
-/* The blocks of a user's message. */
-static enum status user_blocks(struct ask *a, struct str role, const json_t *blocks,
-                               struct err *err)
+/* A block of another type than text. */
+typedef enum status block_fn(struct ask *a, struct str type, const json_t *block, void *ctx,
+                             struct err *err);
+
+/* The blocks of a message: their texts joined (in the arena), the others to fn. */
+static enum status read_blocks(struct ask *a, const json_t *blocks, block_fn *fn, void *ctx,
+                               struct str *joined, struct err *err)
 {
     size_t i;
     json_t *block;
     struct buf text;
     enum status s = OK;
-    bool answers = false;
     buf_init(&text, TEXT_MAX_BYTES);
     json_array_foreach(blocks, i, block)
     {
         struct str type, piece;
-        if (s == OK)
-            s = json_get_str(block, "type", &type, err);
+        s = json_get_str(block, "type", &type, err);
+        if (s == OK && !str_is(type, "text"))
+            s = fn(a, type, block, ctx, err);
+        else if (s == OK && (s = json_get_str(block, "text", &piece, err)) == OK)
+            buf_addstr(&text, piece);
         if (s != OK)
             break;
-        if (str_is(type, "text")) {
-            s = json_get_str(block, "text", &piece, err);
-            if (s == OK)
-                buf_addstr(&text, piece);
-        } else if (str_is(type, "tool_result")) {
-            answers = true;
-            s = add_result(a, block, err);
-        } else {
-            s = err_set(err, EUNSUPPORTED,
-                        "content block of type '%.*s' is not supported, only text, tool_use, "
-                        "tool_result and thinking",
-                        STR_ARG(type));
-        }
     }
     if (s == OK)
         s = buf_check(&text, "message", err);
-    if (s == OK && (text.n || !answers)) {
-        struct str copy = arena_str(&a->arena, buf_str(&text));
-        s = copy.p ? add_text(a, role, copy, err) : no_memory(err);
+    if (s == OK) {
+        *joined = arena_str(&a->arena, buf_str(&text));
+        s = joined->p ? OK : no_memory(err);
     }
     buf_release(&text);
     return s;
+}
+
+static enum status user_block(struct ask *a, struct str type, const json_t *block, void *ctx,
+                              struct err *err)
+{
+    bool *answers = ctx;
+    *answers = true;
+    if (str_is(type, "tool_result"))
+        return add_result(a, block, err);
+    return err_set(err, EUNSUPPORTED,
+                   "content block of type '%.*s' is not supported, only text, tool_use, "
+                   "tool_result and thinking",
+                   STR_ARG(type));
+}
+
+static enum status user_blocks(struct ask *a, struct str role, const json_t *blocks,
+                               struct err *err)
+{
+    struct str text;
+    bool answers = false;
+    enum status s = read_blocks(a, blocks, user_block, &answers, &text, err);
+    return s == OK && (text.n || !answers) ? add_text(a, role, text, err) : s;
 }
 
 static enum status add_call(struct ask *a, struct chat_call *call, const json_t *block,
@@ -109,46 +124,38 @@ static enum status add_call(struct ask *a, struct chat_call *call, const json_t 
     return s;
 }
 
+struct said {
+    struct chat_message *m;
+    struct chat_call *calls; /* room for one per block */
+};
+
+static enum status assistant_block(struct ask *a, struct str type, const json_t *block, void *ctx,
+                                   struct err *err)
+{
+    struct said *said = ctx;
+    struct chat_message *m = said->m;
+    if (str_is(type, "tool_use")) {
+        enum status s = add_call(a, &said->calls[m->n_calls], block, err);
+        m->n_calls += s == OK;
+        return s;
+    }
+    if (str_is(type, "thinking"))
+        return json_get_str(block, "thinking", &m->thinking, err);
+    if (str_is(type, "redacted_thinking"))
+        return OK;
+    return err_set(err, EUNSUPPORTED, "content block of type '%.*s' is not supported",
+                   STR_ARG(type));
+}
+
 static enum status assistant_blocks(struct ask *a, const json_t *blocks, struct err *err)
 {
-    size_t i;
-    json_t *block;
-    struct buf text;
-    struct chat_message *m = ask_message(a);
-    struct chat_call *calls = arena_array(&a->arena, json_array_size(blocks) + 1, sizeof *calls);
-    enum status s = m && calls ? OK : no_memory(err);
-    buf_init(&text, TEXT_MAX_BYTES);
-    if (s == OK)
-        *m = (struct chat_message){.role = STR("assistant"), .content = STR(""), .calls = calls};
-    json_array_foreach(blocks, i, block)
-    {
-        struct str type, piece;
-        if (s == OK)
-            s = json_get_str(block, "type", &type, err);
-        if (s != OK)
-            break;
-        if (str_is(type, "text")) {
-            s = json_get_str(block, "text", &piece, err);
-            if (s == OK)
-                buf_addstr(&text, piece);
-        } else if (str_is(type, "tool_use")) {
-            s = add_call(a, &calls[m->n_calls], block, err);
-            m->n_calls += s == OK;
-        } else if (str_is(type, "thinking")) {
-            s = json_get_str(block, "thinking", &m->thinking, err);
-        } else if (!str_is(type, "redacted_thinking")) {
-            s = err_set(err, EUNSUPPORTED, "content block of type '%.*s' is not supported",
-                        STR_ARG(type));
-        }
-    }
-    if (s == OK)
-        s = buf_check(&text, "message", err);
-    if (s == OK) {
-        m->content = arena_str(&a->arena, buf_str(&text));
-        s = m->content.p ? OK : no_memory(err);
-    }
-    buf_release(&text);
-    return s;
+    struct said said = {ask_message(a), NULL};
+    said.calls = arena_array(&a->arena, json_array_size(blocks) + 1, sizeof *said.calls);
+    if (!said.m || !said.calls)
+        return no_memory(err);
+    *said.m =
+        (struct chat_message){.role = STR("assistant"), .content = STR(""), .calls = said.calls};
+    return read_blocks(a, blocks, assistant_block, &said, &said.m->content, err);
 }
 
 static enum status read_message(struct ask *a, const json_t *one, struct err *err)
@@ -296,7 +303,7 @@ static enum status read_params(struct ask *a, bool counting, struct err *err)
         s = ask_stop(a, json_object_get(a->body, "stop_sequences"), "stop_sequences", err);
     if (s == OK)
         s = json_get_str(json_object_get(a->body, "thinking"), "type", &thinking, err);
-    if (s == OK && thinking.p && ask_able(a, ABLE_THINKING))
+    if (s == OK && thinking.p && ask_able(a, CAN_THINK))
         a->r.thinking = str_is(thinking, "disabled") ? THINK_OFF : THINK_ON;
     const json_t *output = json_object_get(a->body, "output_config");
     if (s == OK)

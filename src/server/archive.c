@@ -111,6 +111,18 @@ static enum status not_found(const char *what, struct str id, struct err *err)
     return err_set(err, ENOTFOUND, "%s '%s' not found", what, show(id).s);
 }
 
+/* The row of id by a statement with two texts, for the caller to read and sql_stop; ENOTFOUND when
+ * there is none. */
+static enum status the_row(struct archive *a, sqlite3_stmt **st, const char *text, struct str x,
+                           struct str y, const char *what, struct str id, struct err *err)
+{
+    bool row;
+    enum status s = sql_start(a->db, err, st, text, "tt", x, y);
+    if (s == OK)
+        s = sql_next(a->db, *st, &row, err);
+    return s == OK && !row ? not_found(what, id, err) : s;
+}
+
 /* One number that a statement without values gives; null is 0. */
 static enum status one_number(struct archive *a, const char *text, int64_t *out, struct err *err)
 {
@@ -220,22 +232,33 @@ static enum status checked(struct buf *b, struct err *err)
     return b ? buf_check(b, "archive", err) : OK;
 }
 
+/* The body of id by a statement with two texts, in a transaction of its own. */
+static enum status read_body(struct archive *a, const char *text, struct str x, struct str y,
+                             const char *what, struct str id, struct buf *body, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum status s = sql_begin(a->db, err);
+    if (s != OK)
+        return s;
+    s = the_row(a, &st, text, x, y, what, id, err);
+    if (s == OK) {
+        append(body, st, 0);
+        sql_stop(st);
+        s = checked(body, err);
+    }
+    return sql_end(a->db, s, err);
+}
+
 static enum status get_response(struct archive *a, struct str owner, struct str id,
                                 struct buf *input, struct buf *body, struct buf *previous,
                                 struct err *err)
 {
     sqlite3_stmt *st;
-    bool row;
-    enum status s = sql_start(a->db, err, &st,
-                              "SELECT input, body, previous FROM response WHERE id = ? AND"
-                              " owner = ?",
-                              "tt", id, owner);
-    if (s == OK)
-        s = sql_next(a->db, st, &row, err);
+    enum status s =
+        the_row(a, &st, "SELECT input, body, previous FROM response WHERE id = ? AND owner = ?", id,
+                owner, "response", id, err);
     if (s != OK)
         return s;
-    if (!row)
-        return not_found("response", id, err);
     append(input, st, 0);
     append(body, st, 1);
     append(previous, st, 2);
@@ -271,25 +294,10 @@ enum status archive_response_delete(struct archive *a, struct str owner, struct 
 enum status archive_item(struct archive *a, struct str owner, struct str item, struct buf *body,
                          struct err *err)
 {
-    sqlite3_stmt *st;
-    bool row;
-    enum status s = sql_begin(a->db, err);
-    if (s != OK)
-        return s;
-    s = sql_start(a->db, err, &st,
-                  "SELECT body FROM response WHERE owner = ? AND seq = (SELECT response FROM item"
-                  " WHERE id = ?)",
-                  "tt", owner, item);
-    if (s == OK)
-        s = sql_next(a->db, st, &row, err);
-    if (s == OK && !row)
-        s = not_found("item", item, err);
-    if (s == OK) {
-        append(body, st, 0);
-        sql_stop(st);
-        s = checked(body, err);
-    }
-    return sql_end(a->db, s, err);
+    return read_body(a,
+                     "SELECT body FROM response WHERE owner = ? AND seq = (SELECT response FROM"
+                     " item WHERE id = ?)",
+                     owner, item, "item", item, body, err);
 }
 
 /* ---- files ---- */
@@ -350,17 +358,12 @@ enum status archive_file_get(struct archive *a, struct str owner, struct str id,
                              struct archive_file *f, struct err *err)
 {
     sqlite3_stmt *st;
-    bool row;
     enum status s = sql_begin(a->db, err);
     if (s != OK)
         return s;
-    s = sql_start(a->db, err, &st,
-                  "SELECT id, created, bytes, name, purpose FROM file WHERE id = ? AND owner = ?",
-                  "tt", id, owner);
-    if (s == OK)
-        s = sql_next(a->db, st, &row, err);
-    if (s == OK && !row)
-        s = not_found("file", id, err);
+    s = the_row(a, &st,
+                "SELECT id, created, bytes, name, purpose FROM file WHERE id = ? AND owner = ?", id,
+                owner, "file", id, err);
     if (s == OK) {
         read_file(st, f);
         sql_stop(st);
@@ -416,23 +419,8 @@ enum status archive_batch_set(struct archive *a, struct str id, struct str statu
 enum status archive_batch_get(struct archive *a, struct str owner, struct str id, struct buf *body,
                               struct err *err)
 {
-    sqlite3_stmt *st;
-    bool row;
-    enum status s = sql_begin(a->db, err);
-    if (s != OK)
-        return s;
-    s = sql_start(a->db, err, &st, "SELECT body FROM batch WHERE id = ? AND owner = ?", "tt", id,
-                  owner);
-    if (s == OK)
-        s = sql_next(a->db, st, &row, err);
-    if (s == OK && !row)
-        s = not_found("batch", id, err);
-    if (s == OK) {
-        append(body, st, 0);
-        sql_stop(st);
-        s = checked(body, err);
-    }
-    return sql_end(a->db, s, err);
+    return read_body(a, "SELECT body FROM batch WHERE id = ? AND owner = ?", id, owner, "batch", id,
+                     body, err);
 }
 
 enum status archive_batch_next(struct archive *a, struct buf *id, struct buf *owner,
@@ -466,17 +454,25 @@ static enum status list_from(struct archive *a, const struct archive_page *p, co
                              const char *what, int64_t *seq, struct err *err)
 {
     sqlite3_stmt *st;
-    bool row;
     *seq = p->oldest_first ? 0 : INT64_MAX;
     if (!p->after.p)
         return OK;
-    enum status s = sql_start(a->db, err, &st, text, "tt", p->after, p->owner);
-    if (s == OK)
-        s = sql_next(a->db, st, &row, err);
-    if (s == OK && !row)
-        return not_found(what, p->after, err);
+    enum status s = the_row(a, &st, text, p->after, p->owner, what, p->after, err);
     if (s == OK) {
         *seq = sql_int(st, 0);
+        sql_stop(st);
+    }
+    return s;
+}
+
+/* The next row of a page; there is one more than the page has when *more. *n counts. */
+static enum status page_next(struct archive *a, sqlite3_stmt *st, const struct archive_page *p,
+                             int64_t *n, bool *row, bool *more, struct err *err)
+{
+    enum status s = sql_next(a->db, st, row, err);
+    if (s == OK && *row && (*n)++ == p->limit) {
+        *more = true;
+        *row = false;
         sql_stop(st);
     }
     return s;
@@ -494,21 +490,13 @@ static enum status list_files(struct archive *a, const struct archive_page *p,
     struct archive_file f;
     sqlite3_stmt *st;
     int64_t seq, n = 0;
-    bool row = true;
+    bool row;
     enum status s =
         list_from(a, p, "SELECT seq FROM file WHERE id = ? AND owner = ?", "file", &seq, err);
     if (s == OK)
         s = sql_start(a->db, err, &st, p->oldest_first ? up : down, "ttii", p->owner, p->purpose,
                       seq, p->limit + 1);
-    while (s == OK && row) {
-        s = sql_next(a->db, st, &row, err);
-        if (s != OK || !row)
-            break;
-        if (n++ == p->limit) {
-            *more = true;
-            sql_stop(st);
-            break;
-        }
+    while (s == OK && (s = page_next(a, st, p, &n, &row, more, err)) == OK && row) {
         read_file(st, &f);
         fn(ctx, &f);
     }
@@ -530,7 +518,7 @@ static enum status list_batches(struct archive *a, const struct archive_page *p,
 {
     sqlite3_stmt *st;
     int64_t seq, n = 0;
-    bool row = true;
+    bool row;
     enum status s =
         list_from(a, p, "SELECT seq FROM batch WHERE id = ? AND owner = ?", "batch", &seq, err);
     if (s == OK)
@@ -538,17 +526,8 @@ static enum status list_batches(struct archive *a, const struct archive_page *p,
                       "SELECT id, body FROM batch WHERE owner = ? AND seq < ? ORDER BY seq DESC"
                       " LIMIT ?",
                       "tii", p->owner, seq, p->limit + 1);
-    while (s == OK && row) {
-        s = sql_next(a->db, st, &row, err);
-        if (s != OK || !row)
-            break;
-        if (n++ == p->limit) {
-            *more = true;
-            sql_stop(st);
-            break;
-        }
+    while (s == OK && (s = page_next(a, st, p, &n, &row, more, err)) == OK && row)
         fn(ctx, sql_text(st, 0), sql_text(st, 1));
-    }
     return s;
 }
 

@@ -46,6 +46,7 @@ static enum status model_parameters(struct ask *a, struct err *err)
     enum status s = json_parse(&params, text, "the model's parameters", err);
     if (s == OK)
         s = ask_options(a, params, err);
+    s = hub_fault(s, err);
     /* stop texts are views into the document */
     struct str *stop =
         s == OK ? arena_array(&a->arena, a->r.params.n_stop + 1, sizeof *stop) : NULL;
@@ -142,7 +143,7 @@ enum status ask_preamble(struct ask *a, bool has_system, struct err *err)
         m->content = arena_str(&a->arena, content);
     }
     json_decref(list);
-    return s;
+    return hub_fault(s, err);
 }
 
 void ask_name_answers(struct ask *a)
@@ -156,6 +157,27 @@ void ask_name_answers(struct ask *a)
                 if (str_eq(a->messages[k].calls[c].id, m->call_id))
                     m->tool_name = a->messages[k].calls[c].name;
     }
+}
+
+enum status ask_calls(struct ask *a, const json_t *list, call_reader *read, struct chat_message *m,
+                      struct err *err)
+{
+    size_t i, n = json_array_size(list);
+    json_t *one;
+    if (n == 0)
+        return OK;
+    struct chat_call *calls = arena_array(&a->arena, n, sizeof *calls);
+    if (!calls)
+        return err_set(err, ENOMEMORY, "tool_calls: no memory");
+    json_array_foreach(list, i, one)
+    {
+        enum status s = read(a, one, i, &calls[i], err);
+        if (s != OK)
+            return s;
+    }
+    m->calls = calls;
+    m->n_calls = n;
+    return OK;
 }
 
 static const char *json_kind(const json_t *v)
@@ -357,6 +379,19 @@ enum status ask_stop(struct ask *a, const json_t *stop, const char *field, struc
     return OK;
 }
 
+enum status ask_logprobs(struct ask *a, struct err *err)
+{
+    int64_t top;
+    enum status s = json_get_bool(a->body, "logprobs", &a->r.logprobs, false, err);
+    if (s == OK)
+        s = json_get_int(a->body, "top_logprobs", &top, 0, err);
+    if (s == OK && (top < 0 || top > 20))
+        s = err_set(err, EUSAGE, "top_logprobs: %lld, expected 0 to 20", (long long)top);
+    if (s == OK)
+        a->r.params.sampler.n_top = (int)top;
+    return s;
+}
+
 /* ---- tools ---- */
 
 struct str ask_json(struct ask *a, const json_t *value)
@@ -391,24 +426,15 @@ enum status ask_tools(struct ask *a, const json_t *tools, struct err *err)
     return a->r.tools.p ? OK : err_set(err, ENOMEMORY, "tools: no memory");
 }
 
-static bool mentions(struct str text, const char *word)
+bool ask_able(const struct ask *a, enum capability what)
 {
-    return text.n && memmem(text.p, text.n, word, strlen(word)) != NULL;
-}
-
-bool ask_able(const struct ask *a, enum ability what)
-{
-    struct str own = model_chat_template(a->lease.model, NULL), go = a->lease.entry->template_text;
-    struct str text = go.p ? go : own;
-    switch (what) {
-    case ABLE_TOOLS: return mentions(text, go.p ? ".Tools" : "tools");
-    case ABLE_THINKING:
-        return mentions(text, go.p ? ".Think" : "enable_thinking") || mentions(text, "<think>");
-    case ABLE_INSERT:
-        return mentions(go, ".Suffix") ||
-               tokenizer_special(model_tokenizer(a->lease.model), SPECIAL_FIM_PRE) >= 0;
-    }
-    return false;
+    const struct store_model *e = a->lease.entry;
+    struct str own = model_chat_template(a->lease.model, NULL);
+    unsigned can =
+        template_capabilities(e->template_text.p ? e->template_text : own, template_is_go(e));
+    if (tokenizer_special(model_tokenizer(a->lease.model), SPECIAL_FIM_PRE) >= 0)
+        can |= CAN_INSERT;
+    return (can & what) != 0;
 }
 
 /* ---- answers ---- */
@@ -456,6 +482,34 @@ bool gathered_take(struct gathered *an, struct ask *a, const struct chat_event *
     case CHAT_ERROR: an->error = *ev->error; return true;
     }
     return true;
+}
+
+static void write_token(struct jsonw *w, struct str text, double logprob)
+{
+    jsonw_kstr(w, "token", text);
+    jsonw_knum(w, "logprob", logprob);
+    jsonw_key(w, "bytes");
+    jsonw_arr(w);
+    for (size_t i = 0; i < text.n; i++)
+        jsonw_int(w, (unsigned char)text.p[i]);
+    jsonw_end(w);
+}
+
+void logprob_write(struct jsonw *w, const struct chat_logprob *l, bool always)
+{
+    jsonw_obj(w);
+    write_token(w, l->text, (double)l->logprob);
+    if (l->n_top || always) {
+        jsonw_key(w, "top_logprobs");
+        jsonw_arr(w);
+        for (int i = 0; i < l->n_top; i++) {
+            jsonw_obj(w);
+            write_token(w, l->top[i].text, (double)l->top[i].logprob);
+            jsonw_end(w);
+        }
+        jsonw_end(w);
+    }
+    jsonw_end(w);
 }
 
 /* ---- times and ids ---- */

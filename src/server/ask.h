@@ -5,8 +5,10 @@
  * JSON document and the arena, both of which live as long as the ask. */
 #pragma once
 #include "base/arena.h"
+#include "base/jsonw.h"
 #include "server/http.h"
 #include "server/hub.h"
+#include "store/info.h"
 
 struct ask {
     const struct http_request *q;
@@ -38,6 +40,14 @@ struct chat_message *ask_message(struct ask *a);
 /* Templates name a tool's answer by the function, OpenAI's messages by the call: fills in tool_name
  * where a call of the request has the id. */
 void ask_name_answers(struct ask *a);
+/* A list of calls into the message; read takes one of them, as its dialect writes it (index: for
+ * messages). NULL and null: none. */
+typedef enum status call_reader(struct ask *a, const json_t *one, size_t index,
+                                struct chat_call *call, struct err *err);
+NODISCARD enum status ask_calls(struct ask *a, const json_t *list, call_reader *read,
+                                struct chat_message *m, struct err *err);
+/* logprobs and top_logprobs into a->r. */
+NODISCARD enum status ask_logprobs(struct ask *a, struct err *err);
 /* One of Ollama's options or Modelfile parameters into a->r.params; names in err what is wrong.
  * Unknown ones are left alone (*known, which may be NULL, tells). */
 NODISCARD enum status ask_option(struct ask *a, const char *name, const json_t *value, bool *known,
@@ -56,9 +66,8 @@ struct str ask_json(struct ask *a, const json_t *value);
 /* {"type": "function", "function": {...}} objects: checks name and parameters; sets a->r.tools. */
 NODISCARD enum status ask_tools(struct ask *a, const json_t *tools, struct err *err);
 
-enum ability { ABLE_TOOLS, ABLE_THINKING, ABLE_INSERT };
-/* What the model's template or vocabulary is made for. */
-bool ask_able(const struct ask *a, enum ability what);
+/* CAN_TOOLS, CAN_THINK or CAN_INSERT: what the model's template or vocabulary is made for. */
+bool ask_able(const struct ask *a, enum capability what);
 
 /* What an answer is made of when it is not streamed, collected from the events. */
 struct gathered {
@@ -73,6 +82,10 @@ void gathered_init(struct gathered *an);
 void gathered_release(struct gathered *an);
 /* Takes an event in; the calls are copied into a's arena. false: no memory. */
 bool gathered_take(struct gathered *an, struct ask *a, const struct chat_event *ev);
+
+/* {"token", "logprob", "bytes", "top_logprobs": [...]}; always: the list is there though it is
+ * empty. */
+void logprob_write(struct jsonw *w, const struct chat_logprob *l, bool always);
 
 /* Now as RFC 3339 in UTC with nanoseconds, and as seconds. out: 40 bytes. */
 void time_rfc3339(char *out, int64_t unix_ns);

@@ -34,6 +34,7 @@ struct loaded_model {
     pthread_mutex_t encoding;
     enum state state;
     bool pinned;
+    bool stale; /* its name means another model now: it goes when nobody uses it */
     int64_t users, last_used, expires; /* clock_ns; FOREVER */
     uint64_t weight_bytes, kv_bytes;
     int64_t n_ctx;       /* of the KV cache */
@@ -50,6 +51,15 @@ struct hub {
     struct loaded_model *models;
     struct prefix_store *prefixes; /* or NULL */
 };
+
+enum status hub_fault(enum status s, struct err *err)
+{
+    if (s != EFORMAT)
+        return s;
+    if (err)
+        err->code = EBROKEN;
+    return EBROKEN;
+}
 
 /* ---- one model ---- */
 
@@ -341,6 +351,25 @@ static void fill_lease(struct hub *h, struct loaded_model *l, int64_t n_ctx, str
     l->request_ctx = out->n_ctx;
 }
 
+/* What is loaded under the name of an entry and was another model then (it has been pulled or made
+ * again) is for those alone who have it. True: it was pinned, as the one to come shall be. */
+static bool retire(struct hub *h, const struct store_model *entry)
+{
+    bool pinned = false;
+    for (struct loaded_model *l = h->models; l; l = l->next) {
+        if (l->state == LEAVING || !name_equal(&l->entry->name, &entry->name))
+            continue;
+        l->stale = !str_eq(l->entry->digest, entry->digest);
+        if (!l->stale)
+            continue;
+        pinned |= l->pinned;
+        l->pinned = false;
+        l->expires = 0;
+        pthread_cond_broadcast(&h->changed);
+    }
+    return pinned;
+}
+
 /* Waits for, or loads, the model of *entry. Called with the lock held; users is counted up. */
 static enum status take(struct hub *h, struct store_model **entry, int64_t n_ctx,
                         const atomic_int *gone, struct loaded_model **out, double *load_s,
@@ -407,15 +436,18 @@ enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx, int64_t k
         return err_set(err, EUSAGE, "num_ctx: %lld, expected 1 or more", (long long)n_ctx);
     enum status s = store_find(h->o.store, name, &entry, err);
     if (s != OK)
-        return s;
+        return hub_fault(s, err);
     n_ctx = n_ctx ? n_ctx : entry_ctx(entry);
     pthread_mutex_lock(&h->lock);
+    bool pinned = retire(h, entry);
     s = take(h, &entry, n_ctx, gone, &l, &out->load_s, err);
-    if (s == OK)
+    if (s == OK) {
+        l->pinned |= pinned;
         fill_lease(h, l, n_ctx, out);
+    }
     pthread_mutex_unlock(&h->lock);
     store_model_free(entry);
-    return s;
+    return hub_fault(s, err);
 }
 
 void hub_release(struct lease *lease)
@@ -428,7 +460,9 @@ void hub_release(struct lease *lease)
     pthread_mutex_lock(&h->lock);
     l->users--;
     l->last_used = clock_ns();
-    l->expires = keep < 0 || keep > FOREVER - l->last_used ? FOREVER : l->last_used + keep;
+    l->expires = l->stale                                    ? 0
+                 : keep < 0 || keep > FOREVER - l->last_used ? FOREVER
+                                                             : l->last_used + keep;
     pthread_cond_broadcast(&h->changed);
     pthread_mutex_unlock(&h->lock);
     *lease = (struct lease){0};
@@ -464,7 +498,7 @@ static enum status with_loaded(struct hub *h, struct str name, struct err *err,
                                void (*fn)(struct loaded_model *l, bool arg), bool arg)
 {
     struct store_model *entry;
-    enum status s = store_find(h->o.store, name, &entry, err);
+    enum status s = hub_fault(store_find(h->o.store, name, &entry, err), err);
     if (s != OK)
         return s;
     pthread_mutex_lock(&h->lock);

@@ -2,7 +2,8 @@
  *
  * A handler acquires a model and releases it when it has answered. Weights are shared between
  * contexts; a model that nobody holds leaves when its time is over, or earlier when another one
- * needs its memory (the least recently used first; pinned ones never). */
+ * needs its memory (the least recently used first; pinned ones never). A name that was pulled or
+ * made again is loaded again when it is asked for; what runs ends on the old weights. */
 #pragma once
 #include "chat/sched.h"
 #include "engine/encoder.h"
@@ -31,6 +32,9 @@ struct hub_options {
 NODISCARD enum status hub_new(struct hub **out, const struct hub_options *o, struct err *err);
 void hub_free(struct hub *h); /* waits until all are released */
 
+/* What is wrong with a model's files is no fault of who asks for it: EFORMAT becomes EBROKEN. */
+enum status hub_fault(enum status s, struct err *err);
+
 /* A model in use. Fields are set by hub_acquire and valid until hub_release. */
 struct lease {
     struct hub *hub;
@@ -46,9 +50,9 @@ struct lease {
 };
 enum { KEEP_DEFAULT = -2, KEEP_FOREVER = -1 };
 
-/* name as the client wrote it. n_ctx: tokens that one request needs; 0 for the default (the caller
- * puts lease.n_ctx into chat_request.max_ctx). ENOTFOUND "model 'x' not found"; ENOMEMORY
- * with the bytes needed and free; ECANCEL when *gone. */
+/* name as the client wrote it. EBROKEN: its files break their format. n_ctx: tokens that one
+ * request needs; 0 for the default (the caller puts lease.n_ctx into chat_request.max_ctx).
+ * ENOTFOUND "model 'x' not found"; ENOMEMORY with the bytes needed and free; ECANCEL when *gone. */
 NODISCARD enum status hub_acquire(struct hub *h, struct str name, int64_t n_ctx,
                                   int64_t keep_alive_ns, const atomic_int *gone, struct lease *out,
                                   struct err *err);

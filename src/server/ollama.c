@@ -106,7 +106,7 @@ static enum status read_think(struct ask *a, const json_t *v, struct err *err)
         return err_set(err, EUSAGE, "think: expected true, false, low, medium, high or max");
     }
     a->r.thinking = THINK_ON;
-    if (!ask_able(a, ABLE_THINKING))
+    if (!ask_able(a, CAN_THINK))
         return err_set(err, EUSAGE, "\"%.*s\" does not support thinking", STR_ARG(a->model));
     return OK;
 }
@@ -123,19 +123,6 @@ static enum status refuse_images(const json_t *images, const struct ask *a, stru
 static enum status read_num_ctx(const json_t *body, int64_t *n_ctx, struct err *err)
 {
     return json_get_int(json_object_get(body, "options"), "num_ctx", n_ctx, 0, err);
-}
-
-static enum status read_logprobs(struct ask *a, struct err *err)
-{
-    int64_t top;
-    enum status s = json_get_bool(a->body, "logprobs", &a->r.logprobs, false, err);
-    if (s == OK)
-        s = json_get_int(a->body, "top_logprobs", &top, 0, err);
-    if (s == OK && (top < 0 || top > 20))
-        s = err_set(err, EUSAGE, "top_logprobs: %lld, expected 0 to 20", (long long)top);
-    if (s == OK)
-        a->r.params.sampler.n_top = (int)top;
-    return s;
 }
 
 /* Model, options, keep_alive, think, format, logprobs, shift: the same in both. */
@@ -161,7 +148,7 @@ static enum status open_common(struct ask *a, struct http_request *q, bool *stre
     if (s == OK)
         s = json_get_bool(a->body, "shift", &a->r.params.context_shift, false, err);
     if (s == OK)
-        s = read_logprobs(a, err);
+        s = ask_logprobs(a, err);
     return s == OK ? read_think(a, json_object_get(a->body, "think"), err) : s;
 }
 
@@ -206,36 +193,6 @@ static void write_calls(struct jsonw *w, const struct chat_call *calls, size_t n
     jsonw_end(w);
 }
 
-static void write_bytes(struct jsonw *w, struct str text)
-{
-    jsonw_key(w, "bytes");
-    jsonw_arr(w);
-    for (size_t i = 0; i < text.n; i++)
-        jsonw_int(w, (unsigned char)text.p[i]);
-    jsonw_end(w);
-}
-
-static void write_logprob(struct jsonw *w, const struct chat_logprob *l)
-{
-    jsonw_obj(w);
-    jsonw_kstr(w, "token", l->text);
-    jsonw_knum(w, "logprob", (double)l->logprob);
-    write_bytes(w, l->text);
-    if (l->n_top) {
-        jsonw_key(w, "top_logprobs");
-        jsonw_arr(w);
-        for (int i = 0; i < l->n_top; i++) {
-            jsonw_obj(w);
-            jsonw_kstr(w, "token", l->top[i].text);
-            jsonw_knum(w, "logprob", (double)l->top[i].logprob);
-            write_bytes(w, l->top[i].text);
-            jsonw_end(w);
-        }
-        jsonw_end(w);
-    }
-    jsonw_end(w);
-}
-
 static void write_content(struct jsonw *w, const struct stream *st, struct str text,
                           struct str thinking, const struct chat_call *calls, size_t n_calls,
                           size_t first)
@@ -269,10 +226,10 @@ static const char *reason_of(const struct chat_usage *u)
     return u->end == GEN_LENGTH || u->end == GEN_CONTEXT ? "length" : "stop";
 }
 
-static int64_t ns_of(double s)
+int64_t ollama_ns(double s)
 {
     int64_t ns = (int64_t)(s * 1e9);
-    return ns > 0 ? ns : 1; /* clients take 0 for absent */
+    return ns > 0 ? ns : 1;
 }
 
 static void write_usage(struct jsonw *w, const struct stream *st, const struct chat_event *ev)
@@ -286,13 +243,13 @@ static void write_usage(struct jsonw *w, const struct stream *st, const struct c
             jsonw_int(w, ev->ids[i]);
         jsonw_end(w);
     }
-    jsonw_kint(w, "total_duration", ns_of(clock_since(st->a->arrived_ns)));
-    jsonw_kint(w, "load_duration", ns_of(st->a->lease.load_s));
+    jsonw_kint(w, "total_duration", ollama_ns(clock_since(st->a->arrived_ns)));
+    jsonw_kint(w, "load_duration", ollama_ns(st->a->lease.load_s));
     jsonw_kint(w, "prompt_eval_count", u->prompt_tokens);
     jsonw_kint(w, "prompt_eval_cached_count", u->cached_tokens);
-    jsonw_kint(w, "prompt_eval_duration", ns_of(u->prompt_s));
+    jsonw_kint(w, "prompt_eval_duration", ollama_ns(u->prompt_s));
     jsonw_kint(w, "eval_count", u->answer_tokens);
-    jsonw_kint(w, "eval_duration", ns_of(u->answer_s));
+    jsonw_kint(w, "eval_duration", ollama_ns(u->answer_s));
     if (st->dropped)
         jsonw_kint(w, "truncated_messages", st->dropped);
 }
@@ -323,7 +280,7 @@ static void gather_logprob(struct stream *st, const struct chat_logprob *l)
     struct jsonw w;
     buf_adds(&st->logprobs, st->logprobs.n ? "," : "[");
     jsonw_init(&w, &st->logprobs, 0);
-    write_logprob(&w, l);
+    logprob_write(&w, l, false);
 }
 
 static int stream_event(struct stream *st, const struct chat_event *ev)
@@ -341,7 +298,7 @@ static int stream_event(struct stream *st, const struct chat_event *ev)
     if (ev->logprob) {
         jsonw_key(&w, "logprobs");
         jsonw_arr(&w);
-        write_logprob(&w, ev->logprob);
+        logprob_write(&w, ev->logprob, false);
         jsonw_end(&w);
     }
     jsonw_end(&w);
@@ -556,7 +513,7 @@ static enum status generate_request(struct ask *a, struct str prompt, bool raw, 
     if (raw && ((system.p && system.n) || (template.p && template.n) || a->r.n_before))
         return err_set(err, EUSAGE, "raw mode does not support template, system, or context");
     if (suffix.p && suffix.n) {
-        if (!ask_able(a, ABLE_INSERT))
+        if (!ask_able(a, CAN_INSERT))
             return err_set(err, EUSAGE, "\"%.*s\" does not support insert", STR_ARG(a->model));
         a->r.prompt = prompt;
         a->r.suffix = suffix;
@@ -599,35 +556,20 @@ enum status ollama_generate(struct http_request *q, struct reply *reply, struct 
 
 /* ---- chat ---- */
 
-static enum status read_calls(struct ask *a, const json_t *list, struct chat_message *m,
-                              struct err *err)
+/* Arguments are an object; an id that is no text is passed over. */
+static enum status read_call(struct ask *a, const json_t *one, size_t i, struct chat_call *call,
+                             struct err *err)
 {
-    size_t i, n = json_array_size(list);
-    json_t *one;
-    if (n == 0)
-        return OK;
-    struct chat_call *calls = arena_array(&a->arena, n, sizeof *calls);
-    if (!calls)
-        return err_set(err, ENOMEMORY, "tool_calls: no memory");
-    json_array_foreach(list, i, one)
-    {
-        const json_t *f = json_object_get(one, "function"), *args = json_object_get(f, "arguments");
-        const json_t *name = json_object_get(f, "name"), *id = json_object_get(one, "id");
-        if (!json_is_string(name))
-            return err_set(err, EUSAGE, "tool_calls[%zu]: no function.name", i);
-        if (args && !json_is_object(args) && !json_is_string(args))
-            return err_set(err, EUSAGE, "tool_calls[%zu]: arguments, expected an object", i);
-        calls[i].name = json_str(name);
-        calls[i].id = json_is_string(id) ? json_str(id) : STR("");
-        calls[i].arguments = !args                  ? STR("{}")
-                             : json_is_string(args) ? json_str(args)
-                                                    : ask_json(a, args);
-        if (!calls[i].arguments.p)
-            return err_set(err, ENOMEMORY, "tool_calls: no memory");
-    }
-    m->calls = calls;
-    m->n_calls = n;
-    return OK;
+    const json_t *f = json_object_get(one, "function"), *args = json_object_get(f, "arguments");
+    const json_t *name = json_object_get(f, "name"), *id = json_object_get(one, "id");
+    if (!json_is_string(name))
+        return err_set(err, EUSAGE, "tool_calls[%zu]: no function.name", i);
+    if (args && !json_is_object(args) && !json_is_string(args))
+        return err_set(err, EUSAGE, "tool_calls[%zu]: arguments, expected an object", i);
+    call->name = json_str(name);
+    call->id = json_is_string(id) ? json_str(id) : STR("");
+    call->arguments = !args ? STR("{}") : json_is_string(args) ? json_str(args) : ask_json(a, args);
+    return call->arguments.p ? OK : err_set(err, ENOMEMORY, "tool_calls: no memory");
 }
 
 static struct str lower(struct ask *a, struct str s)
@@ -660,7 +602,7 @@ static enum status read_message(struct ask *a, const json_t *one, size_t i, stru
         s = json_get_str(one, "tool_name", &m->tool_name, err);
     if (s == OK)
         s = json_get_str(one, "tool_call_id", &m->call_id, err);
-    return s == OK ? read_calls(a, json_object_get(one, "tool_calls"), m, err) : s;
+    return s == OK ? ask_calls(a, json_object_get(one, "tool_calls"), read_call, m, err) : s;
 }
 
 static enum status chat_request(struct ask *a, const json_t *messages, struct err *err)
@@ -681,7 +623,7 @@ static enum status chat_request(struct ask *a, const json_t *messages, struct er
     }
     if (s == OK)
         s = ask_tools(a, json_object_get(a->body, "tools"), err);
-    if (s == OK && a->r.tools.p && !ask_able(a, ABLE_TOOLS))
+    if (s == OK && a->r.tools.p && !ask_able(a, CAN_TOOLS))
         s = err_set(err, EUSAGE, "\"%.*s\" does not support tools", STR_ARG(a->model));
     if (s == OK && a->r.n_messages && str_is(a->messages[a->r.n_messages - 1].role, "assistant"))
         a->r.continue_last = a->messages[a->r.n_messages - 1].n_calls == 0;

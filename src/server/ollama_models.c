@@ -61,10 +61,12 @@ static int list_model(void *ctx, const struct store_model *m)
 {
     struct jsonw *w = ctx;
     struct info_details d;
-    struct info *info;
+    struct info *info = NULL;
     struct err ignored;
     char modified[40];
-    if (info_details(&d, m, &ignored) != OK)
+    if (info_open(&info, m, &ignored) == OK)
+        d = info->details;
+    else if (info_details(&d, m, &ignored) != OK)
         return 0; /* a file that cannot be read is not offered */
     time_rfc3339(modified, m->modified_unix_ns);
     jsonw_obj(w);
@@ -74,11 +76,11 @@ static int list_model(void *ctx, const struct store_model *m)
     jsonw_kstr(w, "digest", m->digest);
     jsonw_key(w, "details");
     info_write_details(w, &d);
-    if (info_open(&info, m, &ignored) == OK) {
+    if (info) {
         jsonw_key(w, "capabilities");
         info_write_capabilities(w, info->capabilities);
-        info_close(info);
     }
+    info_close(info);
     jsonw_end(w);
     return 0;
 }
@@ -178,7 +180,7 @@ static enum status write_show(struct jsonw *w, const struct store_model *m, bool
 {
     struct info *info;
     char modified[40];
-    enum status s = info_open(&info, m, err);
+    enum status s = hub_fault(info_open(&info, m, err), err);
     if (s != OK)
         return s;
     time_rfc3339(modified, m->modified_unix_ns);
@@ -220,7 +222,7 @@ enum status ollama_show(struct http_request *q, struct reply *reply, struct err 
     if (s == OK)
         s = json_get_bool(body, "verbose", &verbose, false, err);
     if (s == OK)
-        s = store_find(app_of(q)->store, name, &m, err);
+        s = hub_fault(store_find(app_of(q)->store, name, &m, err), err);
     if (s == OK)
         s = write_show(&w, m, verbose, err);
     store_model_free(m);
@@ -324,10 +326,6 @@ enum status ollama_blob_put(struct http_request *q, struct reply *reply, struct 
     free(path);
     if (!there)
         s = receive_blob(q, digest, err);
-    if (s == EFORMAT) { /* the digest is another one: Ollama's status for it */
-        reply_error(reply, 400, err);
-        return OK;
-    }
     if (s == OK)
         reply_send(reply, there ? 200 : 201, NULL, STR(""));
     return s;
@@ -542,12 +540,6 @@ static enum status open_embedder(struct ask *a, const struct http_request *q, st
     return s;
 }
 
-static int64_t ns_of(double s)
-{
-    int64_t ns = (int64_t)(s * 1e9);
-    return ns > 0 ? ns : 1;
-}
-
 enum status ollama_embed(struct http_request *q, struct reply *reply, struct err *err)
 {
     struct ask a;
@@ -573,8 +565,8 @@ enum status ollama_embed(struct http_request *q, struct reply *reply, struct err
     if (s == OK && n > 0)
         s = write_embeddings(&a, texts, n, truncate, true, dimensions, &w, &tokens, err);
     jsonw_end(&w);
-    jsonw_kint(&w, "total_duration", ns_of(clock_since(q->start_ns)));
-    jsonw_kint(&w, "load_duration", ns_of(a.lease.load_s));
+    jsonw_kint(&w, "total_duration", ollama_ns(clock_since(q->start_ns)));
+    jsonw_kint(&w, "load_duration", ollama_ns(a.lease.load_s));
     jsonw_kint(&w, "prompt_eval_count", tokens);
     jsonw_end(&w);
     ask_close(&a);

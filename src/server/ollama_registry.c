@@ -85,7 +85,7 @@ static enum status run(struct http_request *q, struct reply *reply, transfer_fn 
     json_t *body = NULL;
     enum status s = read_request(q, &body, &o, &t.stream, err);
     if (s == OK)
-        s = fn(app_of(q)->store, &o, err);
+        s = hub_fault(fn(app_of(q)->store, &o, err), err); /* the registry's fault */
     s = end(q, &t, s, err);
     json_decref(body);
     return s;

@@ -153,7 +153,7 @@ enum status openai_effort(struct ask *a, struct str effort, struct err *err)
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
         if (str_is(effort, levels[i])) {
             /* a model that cannot think answers without: clients send this to every model */
-            a->r.thinking = ask_able(a, ABLE_THINKING) ? THINK_ON : THINK_DEFAULT;
+            a->r.thinking = ask_able(a, CAN_THINK) ? THINK_ON : THINK_DEFAULT;
             a->r.effort = i == 0 ? STR("low") : i >= 4 ? STR("high") : effort;
             return OK;
         }

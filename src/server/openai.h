@@ -38,8 +38,6 @@ struct chat_request *ask_copies(struct ask *a, int n);
 /* The first `dimensions` (0: all) of n floats, scaled to length 1. */
 void embedding_cut(float *v, size_t *n, int64_t dimensions);
 
-/* {"token", "bytes", "logprob", "top_logprobs": [...]} */
-void openai_logprob(struct jsonw *w, const struct chat_logprob *l);
 /* "stop", "length", "tool_calls" */
 const char *openai_finish(const struct chat_usage *u, bool calls);
 /* {"prompt_tokens", ..., "prompt_tokens_details": {"cached_tokens"}} of the sum of n answers. */

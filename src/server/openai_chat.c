@@ -25,34 +25,22 @@ struct stream {
 
 /* ---- the request ---- */
 
-static enum status read_calls(struct ask *a, const json_t *list, struct chat_message *m,
-                              struct err *err)
+/* Arguments are the text of an object. */
+static enum status read_call(struct ask *a, const json_t *one, size_t i, struct chat_call *call,
+                             struct err *err)
 {
-    size_t i, n = json_array_size(list);
-    json_t *one;
-    if (n == 0)
-        return OK;
-    struct chat_call *calls = arena_array(&a->arena, n, sizeof *calls);
-    if (!calls)
-        return err_set(err, ENOMEMORY, "tool_calls: no memory");
-    json_array_foreach(list, i, one)
-    {
-        const json_t *f = json_object_get(one, "function");
-        enum status s = json_get_str(one, "id", &calls[i].id, err);
-        if (s == OK)
-            s = json_get_str(f, "name", &calls[i].name, err);
-        if (s == OK)
-            s = json_get_str(f, "arguments", &calls[i].arguments, err);
-        if (s == OK && !calls[i].name.p)
-            s = err_set(err, EUSAGE, "tool_calls[%zu]: no function.name", i);
-        if (s != OK)
-            return s;
-        if (!calls[i].arguments.n)
-            calls[i].arguments = STR("{}");
-    }
-    m->calls = calls;
-    m->n_calls = n;
-    return OK;
+    const json_t *f = json_object_get(one, "function");
+    (void)a;
+    enum status s = json_get_str(one, "id", &call->id, err);
+    if (s == OK)
+        s = json_get_str(f, "name", &call->name, err);
+    if (s == OK)
+        s = json_get_str(f, "arguments", &call->arguments, err);
+    if (s == OK && !call->name.p)
+        s = err_set(err, EUSAGE, "tool_calls[%zu]: no function.name", i);
+    if (s == OK && !call->arguments.n)
+        call->arguments = STR("{}");
+    return s;
 }
 
 static enum status read_message(struct ask *a, const json_t *one, size_t i, struct err *err)
@@ -89,7 +77,7 @@ static enum status read_message(struct ask *a, const json_t *one, size_t i, stru
         s = json_get_str(one, "reasoning_content", &m->thinking, err);
     if (s == OK && !m->thinking.p)
         s = json_get_str(one, "reasoning", &m->thinking, err);
-    return s == OK ? read_calls(a, json_object_get(one, "tool_calls"), m, err) : s;
+    return s == OK ? ask_calls(a, json_object_get(one, "tool_calls"), read_call, m, err) : s;
 }
 
 static enum status read_messages(struct ask *a, struct err *err)
@@ -139,16 +127,9 @@ static enum status read_thinking(struct ask *a, struct err *err)
 
 static enum status read_logprobs(struct ask *a, struct err *err)
 {
-    int64_t top;
-    enum status s = json_get_bool(a->body, "logprobs", &a->r.logprobs, false, err);
-    if (s == OK)
-        s = json_get_int(a->body, "top_logprobs", &top, 0, err);
-    if (s == OK && (top < 0 || top > 20))
-        s = err_set(err, EUSAGE, "top_logprobs: %lld, expected 0 to 20", (long long)top);
-    if (s == OK && top > 0 && !a->r.logprobs)
+    enum status s = ask_logprobs(a, err);
+    if (s == OK && a->r.params.sampler.n_top > 0 && !a->r.logprobs)
         s = err_set(err, EUSAGE, "top_logprobs needs logprobs to be true");
-    if (s == OK)
-        a->r.params.sampler.n_top = (int)top;
     return s;
 }
 
@@ -193,33 +174,6 @@ static enum status read_request(struct ask *a, struct stream *st, struct err *er
 }
 
 /* ---- the answer ---- */
-
-static void write_bytes(struct jsonw *w, struct str text)
-{
-    jsonw_kstr(w, "token", text);
-    jsonw_key(w, "bytes");
-    jsonw_arr(w);
-    for (size_t i = 0; i < text.n; i++)
-        jsonw_int(w, (unsigned char)text.p[i]);
-    jsonw_end(w);
-}
-
-void openai_logprob(struct jsonw *w, const struct chat_logprob *l)
-{
-    jsonw_obj(w);
-    write_bytes(w, l->text);
-    jsonw_knum(w, "logprob", (double)l->logprob);
-    jsonw_key(w, "top_logprobs");
-    jsonw_arr(w);
-    for (int i = 0; i < l->n_top; i++) {
-        jsonw_obj(w);
-        write_bytes(w, l->top[i].text);
-        jsonw_knum(w, "logprob", (double)l->top[i].logprob);
-        jsonw_end(w);
-    }
-    jsonw_end(w);
-    jsonw_end(w);
-}
 
 static void write_calls(struct jsonw *w, const struct chat_call *calls, size_t n, size_t first,
                         bool delta)
@@ -298,7 +252,7 @@ static int stream_event(struct stream *st, int index, const struct chat_event *e
         jsonw_obj(&w);
         jsonw_key(&w, "content");
         jsonw_arr(&w);
-        openai_logprob(&w, ev->logprob);
+        logprob_write(&w, ev->logprob, true);
         jsonw_end(&w);
         jsonw_end(&w);
     } else {
@@ -357,7 +311,7 @@ static int on_event(void *ctx, int index, const struct chat_event *ev)
         struct jsonw w;
         buf_adds(&st->logprobs[index], st->logprobs[index].n ? "," : "[");
         jsonw_init(&w, &st->logprobs[index], 0);
-        openai_logprob(&w, ev->logprob);
+        logprob_write(&w, ev->logprob, true);
     }
     return 0;
 }

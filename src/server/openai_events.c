@@ -403,7 +403,7 @@ static int on_text(struct response *rs, const struct chat_event *ev)
     if (ev->logprob) {
         struct jsonw w;
         jsonw_init(&w, &logprob, 0);
-        openai_logprob(&w, ev->logprob);
+        logprob_write(&w, ev->logprob, true);
         buf_adds(&it->logprobs, it->logprobs.n ? "," : "");
         buf_addstr(&it->logprobs, buf_str(&logprob));
     }

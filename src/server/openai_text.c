@@ -2,6 +2,7 @@
  * clients are known by their anthropic-version header). */
 #include "server/anthropic.h"
 #include "server/app.h"
+#include "server/models.h"
 #include "server/openai.h"
 #include <math.h>
 #include <stdio.h>
@@ -70,7 +71,7 @@ static enum status read_prompts(struct stream *st, struct chat_request **out, st
     enum status s = json_get_str(a->body, "suffix", &suffix, err);
     if (s != OK)
         return s;
-    if (suffix.n && !ask_able(a, ABLE_INSERT))
+    if (suffix.n && !ask_able(a, CAN_INSERT))
         return err_set(err, EUSAGE, "suffix: model '%.*s' cannot insert", STR_ARG(a->model));
     if (n * (size_t)st->per_prompt > MANY_MAX)
         return err_set(err, ELIMIT, "prompt: %zu prompts times n %d, at most %d answers", n,
@@ -134,6 +135,32 @@ static enum status read_request(struct stream *st, struct chat_request **request
     return s == OK ? read_prompts(st, requests, err) : s;
 }
 
+/* An object by text, most likely first: of texts that read the same (parts of characters among
+ * them, which JSON cannot hold) the first one stays, since a key stands once. */
+static void add_tops(struct buf *out, const struct chat_logprob *l)
+{
+    size_t at[TOP_MAX], end[TOP_MAX], n = 0;
+    buf_addc(out, '{');
+    for (int i = 0; i < l->n_top; i++) {
+        size_t before = out->n;
+        bool twice = false;
+        buf_adds(out, n ? "," : "");
+        at[n] = out->n;
+        jsonw_quote(out, l->top[i].text, false);
+        end[n] = out->n;
+        struct str all = buf_str(out), key = str_slice(all, at[n], end[n]);
+        for (size_t k = 0; k < n && !twice; k++)
+            twice = str_eq(key, str_slice(all, at[k], end[k]));
+        if (twice) {
+            out->n = before;
+            continue;
+        }
+        buf_printf(out, ":%.9g", (double)l->top[i].logprob);
+        n++;
+    }
+    buf_addc(out, '}');
+}
+
 static void add_logprob(struct text_choice *c, const struct chat_logprob *l)
 {
     const char *comma = c->tokens.n ? "," : "";
@@ -141,13 +168,8 @@ static void add_logprob(struct text_choice *c, const struct chat_logprob *l)
     jsonw_quote(&c->tokens, l->text, false);
     buf_printf(&c->logprobs, "%s%.9g", comma, (double)l->logprob);
     buf_printf(&c->offsets, "%s%zu", comma, c->chars);
-    buf_printf(&c->tops, "%s{", comma);
-    for (int i = 0; i < l->n_top; i++) {
-        buf_adds(&c->tops, i ? "," : "");
-        jsonw_quote(&c->tops, l->top[i].text, false);
-        buf_printf(&c->tops, ":%.9g", (double)l->top[i].logprob);
-    }
-    buf_adds(&c->tops, "}");
+    buf_adds(&c->tops, comma);
+    add_tops(&c->tops, l);
     for (size_t i = 0; i < l->text.n; i++) /* characters, not bytes */
         c->chars += ((unsigned char)l->text.p[i] & 0xc0) != 0x80;
 }
@@ -495,55 +517,22 @@ static void write_model(struct jsonw *w, const struct store_model *m, struct str
     jsonw_end(w);
 }
 
-static int list_model(void *ctx, const struct store_model *m)
+static void write_list_end(struct jsonw *w, struct str first, struct str last)
 {
-    struct buf id;
-    buf_init(&id, 1024);
-    name_short(&m->name, &id);
-    write_model(ctx, m, buf_str(&id));
-    buf_release(&id);
-    return 0;
+    (void)first, (void)last;
+    jsonw_kstr(w, "object", STR("list"));
 }
 
 enum status openai_models(struct http_request *q, struct reply *reply, struct err *err)
 {
-    struct buf out;
-    struct jsonw w;
     if (http_header(q, "anthropic-version").p)
         return anthropic_models(q, reply, err);
-    buf_init(&out, BODY_MAX);
-    jsonw_init(&w, &out, 0);
-    jsonw_obj(&w);
-    jsonw_kstr(&w, "object", STR("list"));
-    jsonw_key(&w, "data");
-    jsonw_arr(&w);
-    enum status s = store_each(app_of(q)->store, list_model, &w, err);
-    jsonw_end(&w);
-    jsonw_end(&w);
-    if (s == OK)
-        s = buf_check(&out, "models", err);
-    if (s == OK)
-        reply_json(reply, 200, &out);
-    buf_release(&out);
-    return s;
+    return models_list(q, reply, write_model, write_list_end, err);
 }
 
 enum status openai_model(struct http_request *q, struct reply *reply, struct err *err)
 {
-    struct store_model *m;
-    struct buf out;
-    struct jsonw w;
-    struct str name = http_param(q, "model");
     if (http_header(q, "anthropic-version").p)
         return anthropic_model(q, reply, err);
-    enum status s = store_find(app_of(q)->store, name, &m, err);
-    if (s != OK)
-        return s;
-    buf_init(&out, 1 << 16);
-    jsonw_init(&w, &out, 0);
-    write_model(&w, m, name);
-    reply_json(reply, 200, &out);
-    buf_release(&out);
-    store_model_free(m);
-    return OK;
+    return models_one(q, reply, write_model, err);
 }

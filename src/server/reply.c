@@ -212,8 +212,7 @@ void reply_finish(struct reply *r, enum status s, const struct err *err)
     else if (s == ECANCEL && !left) /* told to stop by the server, which is stopping */
         err_set(&e, EBUSY, "the server is shutting down");
     if (!reply_started(r))
-        /* what breaks its format is the request, far more often than a file: clients expect 400 */
-        reply_error(r, e.code == EFORMAT ? 400 : status_http(e.code), &e);
+        reply_error(r, status_http(e.code), &e);
     pthread_mutex_lock(&r->lock);
     r->ended = true;
     r->in_closed = true;

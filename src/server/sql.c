@@ -22,7 +22,7 @@ static enum status failed(struct sql *d, struct err *err)
 {
     int code = d->db ? sqlite3_errcode(d->db) : SQLITE_NOMEM;
     enum status s = code == SQLITE_NOMEM                              ? ENOMEMORY
-                    : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? EFORMAT
+                    : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? EBROKEN
                     : code == SQLITE_BUSY || code == SQLITE_LOCKED    ? EBUSY
                     : code == SQLITE_FULL || code == SQLITE_TOOBIG    ? ELIMIT
                     : code == SQLITE_IOERR || code == SQLITE_READONLY || code == SQLITE_CANTOPEN

@@ -73,24 +73,51 @@ static enum status other_size(const struct job *j, const char *what, uint64_t go
                    (unsigned long long)j->p.size);
 }
 
-/* "bytes 0-99/1000" against what was asked for. */
+/* Digits that begin the text, which then begins behind them. */
+static bool take_number(struct str *text, uint64_t *out)
+{
+    size_t i = 0;
+    *out = 0;
+    for (; i < text->n && text->p[i] >= '0' && text->p[i] <= '9'; i++) {
+        unsigned digit = (unsigned)(text->p[i] - '0');
+        if (*out > (UINT64_MAX - digit) / 10)
+            return false;
+        *out = *out * 10 + digit;
+    }
+    *text = str_slice(*text, i, text->n);
+    return i > 0;
+}
+
+static bool take_word(struct str *text, struct str word)
+{
+    bool there = str_starts(*text, word);
+    if (there)
+        *text = str_slice(*text, word.n, text->n);
+    return there;
+}
+
+bool fetch_content_range(struct str text, uint64_t *from, uint64_t *to, uint64_t *total)
+{
+    *total = UINT64_MAX;
+    return take_word(&text, STR("bytes ")) && take_number(&text, from) &&
+           take_word(&text, STR("-")) && take_number(&text, to) && take_word(&text, STR("/")) &&
+           (take_word(&text, STR("*")) || take_number(&text, total)) && text.n == 0 && *from <= *to;
+}
+
+/* Content-Range against what was asked for. */
 static enum status check_range(const struct stream *st, struct err *err)
 {
     const struct job *j = st->job;
     struct str v = web_header(&st->call, "Content-Range");
-    unsigned long long from, to, total;
-    char text[100] = "";
-    if (v.n < sizeof text)
-        memcpy(text, v.p ? v.p : "", v.n);
-    int n = sscanf(text, "bytes %llu-%llu/%llu", &from, &to, &total);
-    if (n == 3 && total != j->p.size)
+    uint64_t from, to, total;
+    bool read = fetch_content_range(v, &from, &to, &total);
+    if (read && total != UINT64_MAX && total != j->p.size)
         return other_size(j, "Content-Range", total, err);
-    if (n < 2 || from != st->call.from || to > st->call.to)
+    if (!read || from != st->call.from || to > st->call.to)
         return err_set(err, EFORMAT,
                        "blob %s: the server's Content-Range is '%s', expected bytes %llu-%llu/%llu",
-                       show(j->f->digest).s, show(str_from(text)).s,
-                       (unsigned long long)st->call.from, (unsigned long long)st->call.to,
-                       (unsigned long long)j->p.size);
+                       show(j->f->digest).s, show(v).s, (unsigned long long)st->call.from,
+                       (unsigned long long)st->call.to, (unsigned long long)j->p.size);
     return OK;
 }
 

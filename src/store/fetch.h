@@ -22,6 +22,8 @@ struct fetch {
  * (the disk), ECANCEL, EFAIL (the network). */
 NODISCARD enum status fetch_blob(struct store *s, const struct fetch *f, struct err *err);
 
+/* "bytes 0-99/1000" of an answer; *total UINT64_MAX: "*", it is not known. false: it is none. */
+bool fetch_content_range(struct str text, uint64_t *from, uint64_t *to, uint64_t *total);
 /* Whether `bytes` more (less what partials have) fit on the disk of the store; EIO with both. */
 NODISCARD enum status fetch_room(struct store *s, uint64_t bytes, struct err *err);
 /* progress->tell with "VERB 0123456789ab". */

@@ -106,8 +106,7 @@ static enum status take_entry(struct hf_files *l, const json_t *e, struct arena 
     return add_file(l, f, err);
 }
 
-/* Link: <https://...>; rel="next" */
-static struct str next_page(const struct web_call *c)
+struct str hf_next_page(const struct web_call *c)
 {
     struct str v = web_header(c, "Link");
     const char *rel = v.n ? memmem(v.p, v.n, "rel=\"next\"", 10) : NULL;
@@ -116,11 +115,11 @@ static struct str next_page(const struct web_call *c)
     return begin ? (struct str){begin + 1, (size_t)(end - begin - 1)} : (struct str){NULL, 0};
 }
 
-static enum status take_page(struct hf_files *l, const struct web_call *c, struct arena *arena,
-                             struct err *err)
+enum status hf_read_page(struct hf_files *l, struct str answer, struct arena *arena,
+                         struct err *err)
 {
     json_t *list;
-    enum status s = json_parse(&list, buf_str(&c->answer), "list of files", err);
+    enum status s = json_parse(&list, answer, "list of files", err);
     if (s == OK && !json_is_array(list))
         s = err_set(err, EFORMAT, "list of files: expected an array");
     for (size_t i = 0; s == OK && i < json_array_size(list); i++)
@@ -162,8 +161,8 @@ enum status hf_list(struct hf_files *out, struct web *web, const struct model_na
         if (s == OK && c.status != 200)
             s = refused(&c, name, authorization, err);
         if (s == OK)
-            s = take_page(out, &c, arena, err);
-        struct str more = s == OK ? next_page(&c) : (struct str){NULL, 0};
+            s = hf_read_page(out, buf_str(&c.answer), arena, err);
+        struct str more = s == OK ? hf_next_page(&c) : (struct str){NULL, 0};
         if (more.n)
             s = web_resolve(url.p, more, &next, err);
         buf_clear(&url);
@@ -305,20 +304,20 @@ static enum status take_gguf(struct hf_files *out, const struct hf_files *all,
     struct str stem, stem2;
     if (!split_of(first->path, &k, &count, &stem))
         return add_file(out, *first, err);
-    for (int want = 1; want <= count; want++) {
-        const struct hf_file *part = NULL;
-        for (size_t i = 0; i < all->n && !part; i++)
-            if (split_of(all->f[i].path, &k2, &count2, &stem2) && k2 == want && count2 == count &&
-                str_eq(stem, stem2))
-                part = &all->f[i];
-        if (!part)
-            return err_set(err, ENOTFOUND, "'%s': part %d of %d is not in the repository",
-                           show(first->path).s, want, count);
-        enum status s = add_file(out, *part, err);
-        if (s != OK)
-            return s;
-    }
-    return OK;
+    const struct hf_file **parts = mem_array((size_t)count, sizeof *parts);
+    if (!parts)
+        return err_set(err, ENOMEMORY, "no memory for %d parts of a file", count);
+    for (size_t i = 0; i < all->n; i++)
+        if (split_of(all->f[i].path, &k2, &count2, &stem2) && count2 == count && k2 <= count &&
+            str_eq(stem, stem2) && !parts[k2 - 1])
+            parts[k2 - 1] = &all->f[i];
+    enum status s = OK;
+    for (int i = 0; i < count && s == OK; i++)
+        s = parts[i] ? add_file(out, *parts[i], err)
+                     : err_set(err, ENOTFOUND, "'%s': part %d of %d is not in the repository",
+                               show(first->path).s, i + 1, count);
+    free(parts);
+    return s;
 }
 
 static enum status nothing_fits(const struct hf_files *all, struct str tag, struct err *err)

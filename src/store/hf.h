@@ -28,6 +28,11 @@ const char *hf_authorization(struct buf *out);
 NODISCARD enum status hf_list(struct hf_files *out, struct web *web, const struct model_name *name,
                               const char *authorization, struct arena *arena, struct err *err);
 void hf_files_release(struct hf_files *l);
+/* Appends what one page of the list says; the address of the page that follows, by the header Link
+ * (.p NULL: none does). */
+NODISCARD enum status hf_read_page(struct hf_files *l, struct str answer, struct arena *arena,
+                                   struct err *err);
+struct str hf_next_page(const struct web_call *c);
 NODISCARD enum status hf_file_url(struct buf *out, const struct model_name *name, struct str path,
                                   struct err *err);
 

@@ -186,7 +186,7 @@ static bool has_word(struct str text, const char *word)
     return false;
 }
 
-static unsigned from_template(struct str t, bool go)
+unsigned template_capabilities(struct str t, bool go)
 {
     unsigned can = 0;
     if (!t.p)
@@ -201,6 +201,11 @@ static unsigned from_template(struct str t, bool go)
         if (has_word(t, thinking[go][i]))
             can |= CAN_THINK;
     return can;
+}
+
+bool template_is_go(const struct store_model *m)
+{
+    return m->template_text.p && gotmpl_looks_like(m->template_text);
 }
 
 static const struct gguf_kv *find_of_arch(const struct gguf *g, struct str arch, const char *key)
@@ -223,7 +228,7 @@ static unsigned capabilities_of(const struct info *i, struct str arch)
     const struct gguf *g = i->gguf;
     if (is_encoder(g, arch))
         return CAN_EMBED;
-    unsigned can = CAN_COMPLETE | from_template(i->template_text, i->template_is_go);
+    unsigned can = CAN_COMPLETE | template_capabilities(i->template_text, i->template_is_go);
     if (gguf_find(g, "tokenizer.ggml.fim_pre_token_id") ||
         gguf_find(g, "tokenizer.ggml.prefix_token_id"))
         can |= CAN_INSERT;
@@ -266,7 +271,7 @@ enum status info_open(struct info **out, const struct store_model *m, struct err
     if (!details_from_config(&i->details, m))
         details_from_gguf(&i->details, &f);
     i->n_params = f.n_params;
-    i->template_is_go = m->template_text.p && gotmpl_looks_like(i->template_text);
+    i->template_is_go = template_is_go(m);
     if (int_of_arch(i->gguf, f.arch, "context_length", &i->context_length) != OK)
         i->context_length = 0;
     if (int_of_arch(i->gguf, f.arch, "embedding_length", &i->embedding_length) != OK)

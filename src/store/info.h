@@ -26,6 +26,11 @@ enum capability {
     CAN_THINK = 8,
     CAN_EMBED = 16,
 };
+/* CAN_TOOLS, CAN_INSERT and CAN_THINK, as the words of a chat template tell. go: it is one of
+ * Ollama's, else Jinja; .p NULL: nothing. */
+unsigned template_capabilities(struct str chat_template, bool go);
+/* Whether the entry has a template of its own that is Go's; a GGUF's own is Jinja. */
+bool template_is_go(const struct store_model *m);
 /* ["completion", "tools", ...] */
 void info_write_capabilities(struct jsonw *w, unsigned capabilities);
 /* The i-th one's name, NULL past the last. */

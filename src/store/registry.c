@@ -145,8 +145,7 @@ static void add_query(struct buf *url, const char *key, struct str value, bool *
     *first = false;
 }
 
-/* The token service's URL with what it wants to know. */
-static enum status token_url(struct str challenge, struct buf *url, struct err *err)
+enum status registry_token_url(struct str challenge, struct buf *url, struct err *err)
 {
     struct str realm = challenge_field(challenge, "realm");
     struct str service = challenge_field(challenge, "service");
@@ -194,11 +193,11 @@ static enum status sign(const struct registry *r, struct buf *url, struct buf *a
     return OK;
 }
 
-static enum status take_token(struct registry *r, const struct web_call *c, struct err *err)
+enum status registry_read_token(struct str answer, struct buf *authorization, struct err *err)
 {
     json_t *o;
     struct str token = {NULL, 0};
-    enum status s = json_parse(&o, buf_str(&c->answer), "token", err);
+    enum status s = json_parse(&o, answer, "token", err);
     if (s != OK)
         return s;
     s = json_get_str(o, "token", &token, err);
@@ -211,9 +210,9 @@ static enum status take_token(struct registry *r, const struct web_call *c, stru
     if (s == OK && !token.n)
         s = err_set(err, EFORMAT, "the registry's answer has no token");
     if (s == OK) {
-        buf_clear(&r->authorization);
-        buf_printf(&r->authorization, "Bearer %.*s", STR_ARG(token));
-        s = buf_check(&r->authorization, "token", err);
+        buf_clear(authorization);
+        buf_printf(authorization, "Bearer %.*s", STR_ARG(token));
+        s = buf_check(authorization, "token", err);
     }
     json_decref(o);
     return s;
@@ -225,7 +224,7 @@ static enum status get_token(struct registry *r, struct str challenge, struct er
     struct buf url, shown;
     buf_init(&url, URL_BYTES);
     buf_init(&shown, TOKEN_BYTES);
-    enum status s = token_url(challenge, &url, err);
+    enum status s = registry_token_url(challenge, &url, err);
     if (s == OK && r->given.n && memchr(r->given.p, ':', r->given.n))
         s = set_basic(&shown, buf_str(&r->given), err);
     else if (s == OK)
@@ -235,7 +234,8 @@ static enum status get_token(struct registry *r, struct str challenge, struct er
     if (s == OK)
         s = web_ask(r->web, &c, err);
     if (s == OK)
-        s = c.status == 200 ? take_token(r, &c, err) : web_status_error(&c, "token", err);
+        s = c.status == 200 ? registry_read_token(buf_str(&c.answer), &r->authorization, err)
+                            : web_status_error(&c, "token", err);
     web_call_release(&c);
     buf_release(&url);
     buf_release(&shown);

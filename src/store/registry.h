@@ -26,6 +26,15 @@ NODISCARD enum status registry_ask(struct registry *r, struct web_call *c, struc
 NODISCARD enum status registry_authorize(void *ctx, const struct web_call *refused,
                                          const char **value, struct err *err);
 
+/* ---- what comes from strangers ---- */
+
+/* Appends the address of the token service that a challenge names (what stands behind "Bearer "),
+ * with what that wants to know. EFORMAT: it names none. */
+NODISCARD enum status registry_token_url(struct str challenge, struct buf *url, struct err *err);
+/* {"token"} or {"access_token"} of such a service: "Bearer TOKEN", in place of what was there. */
+NODISCARD enum status registry_read_token(struct str answer, struct buf *authorization,
+                                          struct err *err);
+
 /* ---- registry_key.c ---- */
 
 /* The Authorization of Ollama's token service: "PUBLIC:SIGNATURE", by the Ed25519 key in

@@ -2,11 +2,13 @@
  * change them at any time, and a manifest is small. */
 #include "store/store_int.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/home.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/show.h"
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -363,6 +365,25 @@ static enum status keep(struct all *a, struct store_model *m, struct err *err)
     return OK;
 }
 
+/* Whether that has not been said of the file before: lists are asked for again and again. When more
+ * is wrong than we remember, it is said again. */
+static bool first_time(const char *path, const char *why)
+{
+    enum { REMEMBERED = 256 };
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static uint64_t said[REMEMBERED];
+    static size_t n;
+    uint64_t h = hash_bytes(path, strlen(path)) ^ 31 * hash_bytes(why, strlen(why));
+    bool known = false;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < n && i < REMEMBERED && !known; i++)
+        known = said[i] == h;
+    if (!known)
+        said[n++ % REMEMBERED] = h;
+    pthread_mutex_unlock(&lock);
+    return !known;
+}
+
 static int add_manifest(void *ctx, const struct model_name *name, const char *path)
 {
     struct all *a = ctx;
@@ -376,7 +397,8 @@ static int add_manifest(void *ctx, const struct model_name *name, const char *pa
         return 1;
     }
     if (s != OK) {
-        log_warn("%s", why.msg);
+        if (first_time(path, why.msg))
+            log_warn("%s", why.msg);
         return 0;
     }
     if (!m->model_path) {

@@ -12,6 +12,7 @@
 struct talk {
     struct buf text;
     int n_text, n_done, n_error, n_reading, stop_after;
+    size_t told_tokens; /* of the prompt, by the first event */
     struct chat_usage usage;
     struct err error;
 };
@@ -21,7 +22,13 @@ static int on_event(void *ctx, const struct chat_event *ev)
     struct talk *t = ctx;
     assert_int_equal(t->n_done + t->n_error, 0); /* nothing comes behind the end */
     switch (ev->kind) {
-    case CHAT_READING: t->n_reading++; break;
+    case CHAT_READING:
+        if (t->n_reading++ == 0) {
+            assert_int_equal(ev->done, 0);
+            assert_int_equal(t->n_text, 0);
+            t->told_tokens = ev->total;
+        }
+        break;
     case CHAT_TEXT:
         t->n_text++;
         buf_addstr(&t->text, ev->text);
@@ -29,6 +36,7 @@ static int on_event(void *ctx, const struct chat_event *ev)
     case CHAT_DONE:
         t->n_done++;
         t->usage = *ev->usage;
+        assert_int_equal(t->told_tokens, ev->usage->prompt_tokens); /* cached or not */
         break;
     case CHAT_ERROR:
         t->n_error++;

@@ -404,6 +404,41 @@ static void put_manifests(void **state)
     buf_release(&text);
 }
 
+/* What is wrong with a manifest is said once, however often models are listed; what is wrong with
+ * it then, once more. */
+static int pass_over(void *ctx, const struct store_model *m)
+{
+    (void)ctx, (void)m;
+    return 0;
+}
+
+static void warns_once(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct buf said;
+    char path[256];
+    int own = dup(2);
+    snprintf(path, sizeof path, "%s/said", f->dir);
+    put_manifest_text(f->root, "registry.ollama.ai/library/broken", "latest", "{");
+    put_manifest_text(f->root, "registry.ollama.ai/library/other", "latest", "[]");
+    assert_non_null(freopen(path, "w", stderr));
+    for (int i = 0; i < 3; i++)
+        assert_ok(store_each(f->s, pass_over, NULL, &err));
+    put_manifest_text(f->root, "registry.ollama.ai/library/broken", "latest", "[");
+    assert_ok(store_each(f->s, pass_over, NULL, &err));
+    fflush(stderr);
+    assert_int_equal(dup2(own, 2), 2);
+    close(own);
+    buf_init(&said, 1 << 16);
+    assert_ok(file_read(path, &said, &err));
+    int lines = 0;
+    for (size_t i = 0; i < said.n; i++)
+        lines += said.p[i] == '\n';
+    assert_int_equal(lines, 3);
+    buf_release(&said);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -420,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(holds, setup, teardown),
         cmocka_unit_test_setup_teardown(copies, setup, teardown),
         cmocka_unit_test_setup_teardown(put_manifests, setup, teardown),
+        cmocka_unit_test_setup_teardown(warns_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
