@@ -67,7 +67,7 @@ struct sched {
     struct sampler_scratch **scratch; /* of each thread of the engine's pool */
     int64_t reserved;                 /* free pages that the step's rows will take */
     struct step_times times;
-    double decode_ns, prompt_row_ns; /* a step without prompts, and what a prompt's row adds */
+    double prompt_row_ns;     /* what a prompt's row adds to a step */
     struct sched_stats count; /* as far as it has been counted; copied below after each step */
 
     pthread_mutex_t mutex;

@@ -3,15 +3,16 @@
  * Rows of answers come first, one for each that is being written (and drafts, where these pay; a
  * draft model guesses for all of them in steps of its own before);
  * prompts share what is left, the first in the order taking all it can. While answers are being
- * written a step's prompt rows are few enough to lengthen it a few times at most; while none is, a
- * step is as long as the engine allows. */
+ * written a step's prompt rows lengthen it a few times at most, more where more prompts than
+ * answers wait for it; while none is, a step is as long as the engine allows. */
 #include "chat/sched_int.h"
 #include "base/clock.h"
 
 enum {
     LEAST_CHUNK = 24,         /* rows from which on the kernels work in panels */
     SHORT_STEP_NS = 20000000, /* nobody notices prompt rows that take so long */
-    LONGER = 3                /* than a step without prompts, else */
+    LONGER = 3,               /* than a step without prompts, else, where one of many reads */
+    ROWS_OF_STEP = 8          /* of a prompt that take as long as an answer's step, till measured */
 };
 
 static bool blocked(struct job *j)
@@ -27,7 +28,14 @@ int sched_prompt_rows(const struct sched *s, int n)
     int left = s->max_rows - n;
     if (n == 0)
         return left;
-    double most = LONGER * s->decode_ns;
+    int n_reading = 0;
+    for (size_t i = 0; i < s->running.n; i++)
+        n_reading += gen_reading(s->running.v[i]->gen);
+    double decode = step_time(&s->times, n);
+    if (decode == 0)
+        decode = ROWS_OF_STEP * s->prompt_row_ns;
+    /* every millisecond makes n answers wait, and as many prompts as read the less */
+    double most = LONGER * decode * (n + n_reading) / n;
     if (most < SHORT_STEP_NS)
         most = SHORT_STEP_NS;
     double rows = s->prompt_row_ns > 0 ? most / s->prompt_row_ns : LEAST_CHUNK;
@@ -169,9 +177,8 @@ static void learn_times(struct sched *s, int n_answers, int n_prompts, int64_t n
 {
     if (n_prompts == 0) {
         step_timed(&s->times, n_answers, ns);
-        learn(&s->decode_ns, (double)ns);
     } else if (n_prompts >= LEAST_CHUNK / 2) {
-        double others = n_answers ? s->decode_ns : 0;
+        double others = n_answers ? step_time(&s->times, n_answers) : 0;
         learn(&s->prompt_row_ns, ((double)ns - others) / n_prompts);
     }
 }
