@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/map_watch.h"
 #include "base/mem.h"
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +13,7 @@
 
 enum status file_map_open(struct file_map *m, const char *path, struct err *err)
 {
-    *m = (struct file_map){(const unsigned char *)"", 0};
+    *m = (struct file_map){(const unsigned char *)"", 0, NULL};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_set(err, errno == ENOENT ? ENOTFOUND : EIO, "cannot open '%s': %s", path,
@@ -28,7 +29,7 @@ enum status file_map_open(struct file_map *m, const char *path, struct err *err)
         if (p == MAP_FAILED)
             s = err_set(err, EIO, "cannot map '%s': %s", path, strerror(errno));
         else
-            *m = (struct file_map){p, (size_t)st.st_size};
+            *m = (struct file_map){p, (size_t)st.st_size, map_watch_begin(p, (size_t)st.st_size)};
     }
     close(fd);
     return s;
@@ -36,9 +37,10 @@ enum status file_map_open(struct file_map *m, const char *path, struct err *err)
 
 void file_map_close(struct file_map *m)
 {
+    map_watch_end(m->watch);
     if (m->n)
         munmap((void *)(uintptr_t)m->p, m->n);
-    *m = (struct file_map){(const unsigned char *)"", 0};
+    *m = (struct file_map){(const unsigned char *)"", 0, NULL};
 }
 
 enum status file_read(const char *path, struct buf *out, struct err *err)

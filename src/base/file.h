@@ -9,10 +9,21 @@
 struct file_map {
     const unsigned char *p;
     size_t n;
+    struct map_watch *watch; /* NULL: not watched */
 };
 
 NODISCARD enum status file_map_open(struct file_map *m, const char *path, struct err *err);
 void file_map_close(struct file_map *m);
+
+/* A file that somebody cuts off (or whose disk fails) while it is mapped ends the process with
+ * SIGBUS at the next read of what is gone. A program that would rather go on calls file_map_guard
+ * once, early: from then on what cannot be read is zeros, from there to the map's end, and the map
+ * is broken, so that whoever computes with it looks (as engine_step does) and refuses the result.
+ * Other SIGBUS do what they did before. The library does not call it: signals are their program's.
+ * Up to 1,024 maps are watched at a time. */
+void file_map_guard(void);
+bool file_map_broken(const struct file_map *m);
+bool file_maps_any_broken(void); /* whether one ever was: cheap, to be asked first */
 
 /* Appends the whole file (or all of stdin for "-") to out, up to out's ceiling. */
 NODISCARD enum status file_read(const char *path, struct buf *out, struct err *err);

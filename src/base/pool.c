@@ -186,6 +186,7 @@ enum status pool_new(struct pool **out, int n_threads, struct err *err)
      * owner's read */
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* a worker's own: file_map_guard */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = 0;
     for (int i = 1; p->workers && rc == 0 && i < n_threads; i++) {

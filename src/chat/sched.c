@@ -319,6 +319,7 @@ static enum status start_thread(struct sched *s, struct err *err)
     s->inbox_end = &s->inbox;
     /* signals are for the threads that wait for them */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* its own: file_map_guard */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = pthread_create(&s->thread, NULL, run, s);
     pthread_sigmask(SIG_SETMASK, &old, NULL);

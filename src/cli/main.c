@@ -1,5 +1,6 @@
 /* The program: finds the command, parses its options, runs it, and turns the status into an exit
  * code and one line on standard error. */
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "kernel/kernel.h"
@@ -125,6 +126,7 @@ static enum status dispatch(int argc, char **argv, struct err *err)
 
 int main(int argc, char **argv)
 {
+    file_map_guard(); /* a model file that is cut off ends its answers, not the program */
     struct err err = {0};
     if (getenv("HEARTH_DEBUG"))
         log_set_level(LOG_DEBUG);

@@ -396,6 +396,7 @@ enum status encoder_run(const struct model *m, struct pool *pool, const int32_t 
         for (int64_t l = 0; l < m->hp.n_layers; l++)
             run_layer(&e, &m->layers[l]);
         h->run(&e, out->v);
+        st = model_intact(m, err);
     }
     mem_aligned_free(e.block, e.block_bytes);
     return st;

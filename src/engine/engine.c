@@ -548,7 +548,7 @@ static enum status step(struct engine *e, const struct step_row *rows, int n, st
         place_row(e, i, rows[i], e->seqs[rows[i].seq].len++);
     e->n_rows = n;
     engine_forward(e);
-    return OK;
+    return model_intact(e->m, err);
 }
 
 enum status engine_step(struct engine *e, const struct step_row *rows, int n, struct err *err)

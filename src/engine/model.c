@@ -42,6 +42,21 @@ enum status model_open(struct model **out, const char *path, const struct model_
     return OK;
 }
 
+enum status model_intact(const struct model *m, struct err *err)
+{
+    if (!file_maps_any_broken())
+        return OK;
+    bool broken = m->gguf && gguf_broken(m->gguf);
+#ifndef HEARTH_ENGINE_ONLY
+    broken |= model_hf_broken(m);
+#endif
+    return broken ? err_set(err, EBROKEN,
+                            "model '%.*s': its file became shorter, or could not be read, while it "
+                            "was in use",
+                            STR_ARG(m->info.name))
+                  : OK;
+}
+
 void model_close(struct model *m)
 {
     if (!m)

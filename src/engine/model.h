@@ -25,6 +25,10 @@ struct model_options {
 NODISCARD enum status model_open(struct model **out, const char *path,
                                  const struct model_options *opt, struct err *err);
 void model_close(struct model *m);
+/* Whether one of its files could not be read while it was in use (it was cut off, or its disk
+ * failed), in programs that called file_map_guard. Its weights are partly zeros then: steps give
+ * EBROKEN. err (may be NULL) says so. */
+NODISCARD enum status model_intact(const struct model *m, struct err *err);
 
 enum model_kind { MODEL_DECODER, MODEL_ENCODER };
 

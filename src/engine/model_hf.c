@@ -259,6 +259,11 @@ enum status model_open_hf(struct model *m, const char *path, const struct model_
     return s == OK ? OK : (err_prefix(err, "%s", path), s);
 }
 
+bool model_hf_broken(const struct model *m)
+{
+    return m->safetensors && safetensors_broken(m->safetensors);
+}
+
 void model_close_hf(struct model *m)
 {
     safetensors_close(m->safetensors);

@@ -74,6 +74,7 @@ NODISCARD enum status model_open_gguf(struct model *m, const char *path,
                                       const struct model_options *opt, struct err *err);
 NODISCARD enum status model_open_hf(struct model *m, const char *path,
                                     const struct model_options *opt, struct err *err);
+bool model_hf_broken(const struct model *m); /* of m->safetensors: file_map_broken */
 /* Releases m->safetensors and other things of the HF front end. */
 void model_close_hf(struct model *m);
 

@@ -427,7 +427,7 @@ static enum status open_bytes(struct gguf **out, const char *path, struct file_m
 
 enum status gguf_open_mem(struct gguf **out, const void *data, size_t n, struct err *err)
 {
-    return open_bytes(out, NULL, (struct file_map){NULL, 0}, data, n, err);
+    return open_bytes(out, NULL, (struct file_map){NULL, 0, NULL}, data, n, err);
 }
 
 enum status gguf_open(struct gguf **out, const char *path, struct err *err)
@@ -439,6 +439,14 @@ enum status gguf_open(struct gguf **out, const char *path, struct err *err)
         return s;
     s = open_bytes(out, path, map, map.p, map.n, err);
     return s == OK ? OK : err_prefix(err, "%s", show(str_from(path)).s);
+}
+
+bool gguf_broken(const struct gguf *g)
+{
+    for (size_t i = 0; i < g->n_parts; i++)
+        if (file_map_broken(&g->parts[i].map))
+            return true;
+    return false;
 }
 
 void gguf_close(struct gguf *g)

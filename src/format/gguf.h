@@ -41,6 +41,7 @@ NODISCARD enum status gguf_open(struct gguf **out, const char *path, struct err 
 /* From memory (fuzzing, tests): data is borrowed until close. */
 NODISCARD enum status gguf_open_mem(struct gguf **out, const void *data, size_t n, struct err *err);
 void gguf_close(struct gguf *g);
+bool gguf_broken(const struct gguf *g); /* file_map_broken of one of its files */
 
 uint32_t gguf_version(const struct gguf *g);
 size_t gguf_n_kv(const struct gguf *g);

@@ -367,6 +367,14 @@ enum status safetensors_open(struct safetensors **out, const char *path, struct 
     return finish(out, s, st);
 }
 
+bool safetensors_broken(const struct safetensors *s)
+{
+    for (size_t i = 0; i < s->n_shards; i++)
+        if (file_map_broken(&s->shards[i].map))
+            return true;
+    return false;
+}
+
 void safetensors_close(struct safetensors *s)
 {
     if (!s)

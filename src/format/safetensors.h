@@ -16,6 +16,7 @@ NODISCARD enum status safetensors_open(struct safetensors **out, const char *pat
 NODISCARD enum status safetensors_open_mem(struct safetensors **out, const void *data, size_t n,
                                            struct err *err);
 void safetensors_close(struct safetensors *s);
+bool safetensors_broken(const struct safetensors *s); /* file_map_broken of one of its files */
 
 size_t safetensors_n_tensors(const struct safetensors *s);
 const struct tensor *safetensors_tensor_at(const struct safetensors *s, size_t i);

@@ -13,9 +13,12 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mem.h"
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 enum { DEFAULT_CTX = 8192, POOL_REQUESTS = 16, WAIT_MS = 100, EMBED_GROUP = 64 };
 static const int64_t FOREVER = INT64_MAX;
@@ -34,7 +37,9 @@ struct loaded_model {
     pthread_mutex_t encoding;
     enum state state;
     bool pinned;
-    bool stale; /* its name means another model now: it goes when nobody uses it */
+    bool stale; /* its name means another model now, or its file changed: it goes when nobody uses
+                 * it */
+    struct stat file;                  /* the weights' when they were opened */
     int64_t users, last_used, expires; /* clock_ns; FOREVER */
     uint64_t weight_bytes, kv_bytes;
     int64_t n_ctx;       /* of the KV cache */
@@ -283,6 +288,9 @@ static enum status load(struct hub *h, struct loaded_model *l, int64_t n_ctx,
         return err_set(err, EUNSUPPORTED, "model '%s' has no weights here", l->entry->name.model);
     enum status s = pool_new(&l->pool, h->o.threads, err);
     mo.pool = l->pool;
+    if (s == OK && stat(l->entry->model_path, &l->file) != 0)
+        s = err_set(err, EBROKEN, "model '%s': cannot stat '%s': %s", l->entry->name.model,
+                    l->entry->model_path, strerror(errno));
     if (s == OK)
         s = model_open(&l->model, l->entry->model_path, &mo, err);
     if (s != OK)
@@ -305,10 +313,20 @@ static enum status load(struct hub *h, struct loaded_model *l, int64_t n_ctx,
     return start_decoder(h, l, err);
 }
 
+/* The file of its weights is not what was opened (somebody wrote to it, or cut it off). */
+static bool file_changed(const struct loaded_model *l)
+{
+    struct stat now;
+    return l->state == READY &&
+           (model_intact(l->model, NULL) != OK || stat(l->entry->model_path, &now) != 0 ||
+            now.st_size != l->file.st_size || now.st_mtim.tv_sec != l->file.st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != l->file.st_mtim.tv_nsec);
+}
+
 static struct loaded_model *find(struct hub *h, const struct store_model *entry)
 {
     for (struct loaded_model *l = h->models; l; l = l->next)
-        if (str_eq(l->entry->digest, entry->digest) && l->state != LEAVING)
+        if (str_eq(l->entry->digest, entry->digest) && l->state != LEAVING && !file_changed(l))
             return l;
     return NULL;
 }
@@ -352,14 +370,15 @@ static void fill_lease(struct hub *h, struct loaded_model *l, int64_t n_ctx, str
 }
 
 /* What is loaded under the name of an entry and was another model then (it has been pulled or made
- * again) is for those alone who have it. True: it was pinned, as the one to come shall be. */
+ * again, or its file changed) is for those alone who have it. True: it was pinned, as the one to
+ * come shall be. */
 static bool retire(struct hub *h, const struct store_model *entry)
 {
     bool pinned = false;
     for (struct loaded_model *l = h->models; l; l = l->next) {
         if (l->state == LEAVING || !name_equal(&l->entry->name, &entry->name))
             continue;
-        l->stale = !str_eq(l->entry->digest, entry->digest);
+        l->stale = !str_eq(l->entry->digest, entry->digest) || file_changed(l);
         if (!l->stale)
             continue;
         pinned |= l->pinned;

@@ -198,6 +198,45 @@ static void make_file(const char *path)
     fclose(f);
 }
 
+/* In a process of its own, which ends: cmocka and the sanitizers catch SIGBUS themselves. */
+static void what_is_cut_off_reads_as_zeros(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/hearth-base-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    enum { PAGES = 64 << 10, BYTES = 3 * PAGES }; /* the largest pages there are */
+    char *bytes = malloc(BYTES);
+    memset(bytes, 7, BYTES);
+    assert_int_equal(write(fd, bytes, BYTES), BYTES);
+    pid_t child = fork();
+    if (child == 0) {
+        struct err err;
+        struct file_map cut, whole;
+        signal(SIGBUS, SIG_DFL);
+        file_map_guard();
+        if (file_map_open(&cut, path, &err) != OK || file_map_open(&whole, path, &err) != OK ||
+            cut.p[2 * PAGES] != 7 || ftruncate(fd, PAGES) != 0)
+            _exit(1);
+        if (file_maps_any_broken() || cut.p[2 * PAGES + 5] != 0)
+            _exit(2);
+        if (!file_map_broken(&cut) || file_map_broken(&whole) || !file_maps_any_broken())
+            _exit(3);
+        if (cut.p[PAGES - 1] != 7 || cut.p[BYTES - 1] != 0)
+            _exit(4);
+        file_map_close(&cut);
+        file_map_close(&whole);
+        raise(SIGBUS); /* of no file: as before */
+        _exit(5);
+    }
+    int how = 0;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGBUS);
+    close(fd);
+    unlink(path);
+    free(bytes);
+}
+
 static void parts_of_killed_processes_go(void **state)
 {
     (void)state;
@@ -338,6 +377,7 @@ int main(void)
         cmocka_unit_test(utf8_rejects_what_rfc_3629_rejects),
         cmocka_unit_test(written_json_reads_back),
         cmocka_unit_test(a_file_is_written_whole_or_not_at_all),
+        cmocka_unit_test(what_is_cut_off_reads_as_zeros),
         cmocka_unit_test(parts_of_killed_processes_go),
         cmocka_unit_test(pool_runs_every_item_once),
         cmocka_unit_test(json_takes_huge_integers),
