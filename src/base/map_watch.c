@@ -1,5 +1,5 @@
 /* A handler may look at nothing that a lock protects, so the maps stand in a fixed table of
- * atomics: a place is taken by its length, which is written last and cleared first. */
+ * atomics: a place counts by its length, which is written last and cleared first. */
 #include "base/map_watch.h"
 #include "base/file.h"
 #include <errno.h>

@@ -14,17 +14,7 @@ for m in one two; do
 done
 cp "$tmp/one.gguf" "$tmp/whole.gguf"
 
-: >"$tmp/log"
-"$hearth" serve --port 0 --ctx 4096 >/dev/null 2>"$tmp/log" </dev/null &
-server=$!
-url=
-for _ in $(seq 600); do
-    url=$(sed -n 's/^hearth: listening on //p' "$tmp/log")
-    [ -n "$url" ] && break
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.05
-done
-[ -n "$url" ] || fail "serve: $(cat "$tmp/log")"
+up --port 0 --ctx 4096
 
 python3 - "$url" "$tmp" "$HEARTH_HOME" <<'END' || fail "broken file: $(cat "$tmp/log")"
 import glob, http.client, json, os, sys, urllib.parse

@@ -15,17 +15,7 @@ done
 rc 0 "$hearth" key add root --scope admin
 grep -o 'hearth_[0-9a-f]*' "$tmp/out" >"$tmp/root"
 
-: >"$tmp/log"
-"$hearth" serve --port 0 --ctx 4096 >/dev/null 2>"$tmp/log" </dev/null &
-server=$!
-url=
-for _ in $(seq 600); do
-    url=$(sed -n 's/^hearth: listening on //p' "$tmp/log")
-    [ -n "$url" ] && break
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.05
-done
-[ -n "$url" ] || fail "serve: $(cat "$tmp/log")"
+up --port 0 --ctx 4096
 
 python3 - "$url" "$tmp" <<'END' || fail "cancel"
 import http.client, json, sys, threading, time, urllib.parse

@@ -62,21 +62,6 @@ rc 0 "$hearth" generate odd "$@"
 same "$(json tokens)" "$want"
 has "$err" "'odd' runs without its draft model: draft model: token"
 
-# up ARGS...: starts a server; $url is where it listens
-up() {
-    : >"$tmp/log"
-    "$hearth" serve --port 0 "$@" >/dev/null 2>"$tmp/log" </dev/null &
-    server=$!
-    url=
-    for _ in $(seq 600); do
-        url=$(sed -n 's/^hearth: listening on //p' "$tmp/log")
-        [ -n "$url" ] && return
-        kill -0 "$server" 2>/dev/null || break
-        sleep 0.05
-    done
-    fail "serve $*: $(cat "$tmp/log")"
-}
-
 down() {
     kill -TERM "$server"
     wait "$server"
@@ -95,7 +80,7 @@ metric() {
     curl -sS -m 60 "$url/metrics" | sed -n "s/^$1{model_name=\"$2:latest\"} //p"
 }
 
-up
+up --port 0
 want=$(ask plain "")
 same "$(ask drafted "")" "$want"
 same "$(ask odd "")" "$want"
@@ -112,13 +97,13 @@ down
 has "$(cat "$tmp/log")" "model 'odd' runs without its draft model"
 
 # the server's draft model, for all that it fits
-up --draft-model small --draft-max 3
+up --port 0 --draft-model small --draft-max 3
 same "$(ask plain "")" "$want"
 [ "$(metric hearth_weight_bytes plain)" -gt "$alone" ] || fail "no draft model beside 'plain'"
 same "$(ask small "")" "$small"
 down
 has "$(cat "$tmp/log")" "model 'small' runs without the draft model: .* not smaller"
-up --draft 0 --draft-model small
+up --port 0 --draft 0 --draft-model small
 same "$(ask plain "")" "$want"
 same "$(metric hearth_drafted_tokens_total plain)" 0
 down

@@ -14,17 +14,7 @@ printf 'FROM %s\n' "$tiny" >"$tmp/own"
 for name in go own; do
     rc 0 "$hearth" create $name -f "$tmp/$name"
 done
-: >"$tmp/log"
-"$hearth" serve --port 0 --ctx 128 >/dev/null 2>"$tmp/log" </dev/null &
-server=$!
-url=
-for _ in $(seq 600); do
-    url=$(sed -n 's/^hearth: listening on //p' "$tmp/log")
-    [ -n "$url" ] && break
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.05
-done
-[ -n "$url" ] || fail "serve: $(cat "$tmp/log")"
+up --port 0 --ctx 128
 
 python3 - "$url" <<'END' || fail "rendered prompts"
 import json, sys, urllib.error, urllib.request

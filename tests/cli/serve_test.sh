@@ -5,21 +5,6 @@ set -u
 unset HEARTH_HOST OLLAMA_HOST OLLAMA_ORIGINS OTEL_EXPORTER_OTLP_ENDPOINT
 server=
 
-# up ARGS...: starts a server; $url is where it listens, its standard error is in $tmp/log
-up() {
-    : >"$tmp/log"
-    "$hearth" serve "$@" >"$tmp/stdout" 2>"$tmp/log" </dev/null &
-    server=$!
-    url=
-    for _ in $(seq 600); do
-        url=$(sed -n 's/^hearth: listening on //p' "$tmp/log")
-        [ -n "$url" ] && return
-        kill -0 "$server" 2>/dev/null || break
-        sleep 0.05
-    done
-    fail "serve $*: $(cat "$tmp/log")"
-}
-
 # down WANT SIGNAL: its exit code
 down() {
     local got=0

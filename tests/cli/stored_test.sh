@@ -6,16 +6,8 @@ set -u
 export HEARTH_THREADS=1
 
 start() {
-    : >"$tmp/log" # here, not by the server's shell: the last one's address must be gone
-    "$hearth" serve --port 0 --log off --drain 0 2>"$tmp/log" &
-    server=$!
-    for _ in $(seq 200); do
-        url=$(sed -n 's/^hearth: listening on //p' "$tmp/log")
-        [ -n "$url" ] && return
-        sleep 0.05
-    done
-    fail "serve: does not start ($(cat "$tmp/log"))"
-    finish
+    up --port 0 --log off --drain 0
+    [ -n "$url" ] || finish
 }
 trap 'kill -9 $server 2>/dev/null; rm -rf "$tmp"' EXIT
 

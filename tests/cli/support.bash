@@ -17,6 +17,22 @@ fail() {
     failed=1
 }
 
+# up ARGS...: starts a server, $server; $url is where it listens, its standard error
+# is in $tmp/log (emptied here: the address of the one before must be gone)
+up() {
+    : >"$tmp/log"
+    "$hearth" serve "$@" >"$tmp/stdout" 2>"$tmp/log" </dev/null &
+    server=$!
+    url=
+    for _ in $(seq 600); do
+        url=$(sed -n 's/^hearth: listening on //p' "$tmp/log")
+        [ -n "$url" ] && return
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.05
+    done
+    fail "serve $*: $(cat "$tmp/log")"
+}
+
 # rc WANT COMMAND...: runs it; output in $out and $err, exit code compared
 rc() {
     local want=$1 got=0
