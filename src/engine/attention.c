@@ -7,14 +7,16 @@
  * depends on its position alone, and spans can be worked on by different threads.
  *
  * A piece of work is up to ATTN_ROWS neighbouring rows of one sequence times the query heads that
- * share a key-value head, over all spans or, where there are few pieces (decode at depth), one: a
- * page's keys and values are read once and made floats once for all its rows and heads. */
+ * share a key-value head, over all spans or, where there are few pieces (decode at depth), one. Few
+ * queries read a page's keys and values as they are cached; for many they are made floats first,
+ * once. Both give the same bits. */
 #include "engine/engine_int.h"
 #include <math.h>
 
 enum {
     SPAN_PAGES = 16,
-    SPLIT_ROWS = 16, /* rows of a step whose spans may be different pieces */
+    SPLIT_ROWS = 16,     /* rows of a step whose spans may be different pieces */
+    DIRECT_QUERIES = 16, /* up to which pages are read as they are */
 };
 static const int64_t SPAN = (int64_t)SPAN_PAGES * KV_PAGE;
 
@@ -37,13 +39,18 @@ static size_t state_floats(const struct hparams *hp)
     return 2 + (size_t)hp->head_dim;
 }
 
-/* Per worker: a page's keys and values as floats, scores of a page for each head of a group, and
- * two states for each row and head of a job: of the span and of the spans before. */
+static int64_t query_floats(int64_t n_q, int64_t dim)
+{
+    return (n_q + QUERY_TILE - 1) / QUERY_TILE * QUERY_TILE * dim;
+}
+
+/* Per worker: a page's keys and values as floats, for each row and head of a job its query and its
+ * scores of a page, and two states: of the span and of the spans before. */
 size_t engine_worker_floats(const struct hparams *hp)
 {
-    size_t group = (size_t)(hp->n_heads / hp->n_kv_heads);
-    size_t n = KV_PAGE * (2 * (size_t)hp->head_dim + group);
-    n += 2 * ATTN_ROWS * group * state_floats(hp);
+    size_t group = (size_t)(hp->n_heads / hp->n_kv_heads), dim = (size_t)hp->head_dim;
+    size_t n = 2 * KV_PAGE * dim + (size_t)query_floats(ATTN_ROWS * (int64_t)group, hp->head_dim);
+    n += ATTN_ROWS * group * (KV_PAGE + 2 * state_floats(hp));
     return (n + 15) & ~(size_t)15;
 }
 
@@ -65,24 +72,6 @@ static float exp_of(const struct kernel_ops *k, float x)
 {
     k->exp_sum(&x, 1, 0);
     return x;
-}
-
-/* A page's scores become the weights of its values, under the state's maximum. */
-static void take_scores(const struct engine *e, struct state *s, float *scores, int64_t n)
-{
-    const struct hparams *hp = &e->m->hp;
-    if (hp->attn_softcap > 0)
-        e->k->softcap(scores, hp->attn_softcap, n);
-    float top = e->k->max(scores, n);
-    if (top > s->top) {
-        if (s->top != -INFINITY) {
-            float c = exp_of(e->k, s->top - top);
-            s->sum *= c;
-            e->k->scale(s->acc, c, hp->head_dim);
-        }
-        s->top = top;
-    }
-    s->sum += e->k->exp_sum(scores, n, s->top);
 }
 
 /* The span that follows. */
@@ -108,41 +97,70 @@ static struct state *state_at(const struct engine *e, float *states, int64_t i)
     return (struct state *)(void *)(states + (size_t)i * state_floats(&e->m->hp));
 }
 
-/* Lines of the next page come while this one is worked on. */
-static void fetch_page(const struct engine *e, const struct kv_seq *s, int64_t layer,
-                       int64_t kv_head, int64_t pos)
+/* Keys and values of a page as attention reads them: keys of positions from `first` on, a multiple
+ * of KV_TILE within the page, values too. */
+struct page {
+    enum kv_type type;
+    const void *keys, *values;
+    const void *next_keys, *next_values; /* of the page that follows, or NULL */
+};
+
+static struct page page_at(const struct engine *e, const struct attn_phase *ph,
+                           const struct kv_seq *s, int64_t kv_head, int64_t first, int64_t n,
+                           bool direct, float *wide)
 {
-    for (int value = 0; value < 2; value++) {
-        const unsigned char *p = kv_row(&e->kv, s, layer, value, kv_head, pos);
-        for (size_t i = 0; i < e->kv.head_bytes; i += 64)
-            __builtin_prefetch(p + i);
-    }
+    int64_t dim = e->m->hp.head_dim;
+    enum kv_type type = e->kv.type;
+    size_t skip = (size_t)(first % KV_PAGE) * e->kv.row_bytes;
+    const unsigned char *keys = kv_run(&e->kv, s, ph->layer, 0, kv_head, first) + skip,
+                        *values = kv_run(&e->kv, s, ph->layer, 1, kv_head, first) + skip;
+    if (direct || type == KV_F32)
+        return (struct page){.type = type, .keys = keys, .values = values};
+    e->k->kv_expand_keys[type](wide, keys, n, dim);
+    e->k->kv_expand_values[type](wide + KV_PAGE * dim, values, n, dim);
+    return (struct page){.type = KV_F32, .keys = wide, .values = wide + KV_PAGE * dim};
 }
 
-/* Rows of a job against the keys and values of positions [from, end), a page or less. */
+/* The weights of n positions from `at` of a page on, for n_q neighbouring states. */
+static void mix(const struct engine *e, const struct page *page, struct state *s,
+                const float *weights, int64_t n_q, int64_t at, int64_t n)
+{
+    int64_t dim = e->m->hp.head_dim;
+    size_t row_bytes = kv_row_bytes(page->type, dim);
+    e->k->attn_mix[page->type](s->acc, (int64_t)state_floats(&e->m->hp), weights, n_q,
+                               (const unsigned char *)page->values + (size_t)at * row_bytes,
+                               row_bytes, n, dim, page->next_values, e->kv.head_bytes);
+}
+
+/* Rows of a job against the keys and values of positions [from, end), of one page, whose first is
+ * that of the tile of `from`. */
 static void attend_page(struct engine *e, const struct attn_phase *ph, const struct attn_job *job,
-                        int64_t head, int64_t window, int64_t from, int64_t end, float *scratch,
-                        float *states)
+                        const struct page *page, int64_t window, int64_t from, int64_t end,
+                        const float *queries, float *scores, float *states)
 {
     const struct hparams *hp = &e->m->hp;
     const struct row *rows = e->rows + job->row;
-    int64_t dim = hp->head_dim;
-    float *keys = scratch, *values = keys + KV_PAGE * dim, *scores = values + KV_PAGE * dim;
+    int64_t first = from / KV_TILE * KV_TILE, heads = ph->heads;
+    e->k->attn_scores[page->type](scores, queries, job->n * heads, page->keys, end - first,
+                                  hp->head_dim, hp->attn_scale, page->next_keys, e->kv.head_bytes);
+    /* the usual page is met in full by every row: one product for all of them */
+    bool full = rows[0].pos + 1 >= end && (!window || rows[job->n - 1].pos - window < from);
     for (int r = 0; r < job->n; r++) {
         int64_t pos = rows[r].pos, hi = pos + 1 < end ? pos + 1 : end;
         int64_t lo = window && pos - window + 1 > from ? pos - window + 1 : from;
         if (lo >= hi)
             continue;
-        const float *q = e->q + (job->row + r) * hp_q_dim(hp) + head * dim;
-        struct state *first = state_at(e, states, r * ph->heads);
-        for (int64_t h = 0; h < ph->heads; h++) {
-            e->k->attn_scores(scores + h * KV_PAGE, q + h * dim, keys + (lo - from) * dim, dim,
-                              hi - lo, dim, hp->attn_scale);
-            take_scores(e, state_at(e, states, r * ph->heads + h), scores + h * KV_PAGE, hi - lo);
-        }
-        e->k->attn_mix(first->acc, (int64_t)state_floats(hp), scores, KV_PAGE, ph->heads,
-                       values + (lo - from) * dim, dim, hi - lo, dim);
+        float *mine = scores + r * heads * KV_PAGE + (lo - first);
+        for (int64_t h = 0; h < heads && hp->attn_softcap > 0; h++)
+            e->k->softcap(mine + h * KV_PAGE, hp->attn_softcap, hi - lo);
+        e->k->attn_weights(&state_at(e, states, r * heads)->top, (int64_t)state_floats(hp),
+                           hp->head_dim, mine, heads, hi - lo);
+        if (!full)
+            mix(e, page, state_at(e, states, r * heads), mine, heads, lo - first, hi - lo);
     }
+    if (full)
+        mix(e, page, state_at(e, states, 0), scores + (from - first), job->n * heads, from - first,
+            end - from);
 }
 
 /* One span of a job: the states are empty before. */
@@ -155,22 +173,27 @@ static void attend_span(struct engine *e, const struct attn_phase *ph, const str
     int64_t kv_head = head / (hp->n_heads / hp->n_kv_heads), dim = hp->head_dim;
     int64_t window = hp->layer[ph->layer] & LAYER_WINDOW ? hp->window : 0;
     int64_t first = window && rows[0].pos >= window ? rows[0].pos - window + 1 : 0;
-    int64_t end = rows[job->n - 1].pos + 1, begin = span * SPAN;
+    int64_t end = rows[job->n - 1].pos + 1, begin = span * SPAN, n = job->n * ph->heads;
+    float *queries = scratch + 2 * KV_PAGE * dim, *scores = queries + query_floats(n, dim);
     end = begin + SPAN < end ? begin + SPAN : end;
     begin = first > begin ? first : begin;
-    for (int64_t i = 0; i < job->n * ph->heads; i++)
+    for (int64_t i = 0; i < n; i++) {
+        int64_t r = i / ph->heads, h = i % ph->heads;
+        query_put(queries, i, e->q + (job->row + r) * hp_q_dim(hp) + (head + h) * dim, dim);
         state_clear(state_at(e, states, i), dim);
+    }
     for (int64_t from = begin, to; from < end; from = to) {
         to = (from / KV_PAGE + 1) * KV_PAGE;
-        if (to < end)
-            fetch_page(e, s, ph->layer, kv_head, to);
-        to = to < end ? to : end;
-        e->k->kv_expand[e->kv.type](scratch, kv_row(&e->kv, s, ph->layer, 0, kv_head, from),
-                                    e->kv.row_bytes, to - from, dim);
-        e->k->kv_expand[e->kv.type](scratch + KV_PAGE * dim,
-                                    kv_row(&e->kv, s, ph->layer, 1, kv_head, from), e->kv.row_bytes,
-                                    to - from, dim);
-        attend_page(e, ph, job, head, window, from, to, scratch, states);
+        bool more = to < end;
+        to = more ? to : end;
+        int64_t tile = from / KV_TILE * KV_TILE;
+        struct page page =
+            page_at(e, ph, s, kv_head, tile, to - tile, n <= DIRECT_QUERIES, scratch);
+        if (more) {
+            page.next_keys = kv_run(&e->kv, s, ph->layer, 0, kv_head, to);
+            page.next_values = kv_run(&e->kv, s, ph->layer, 1, kv_head, to);
+        }
+        attend_page(e, ph, job, &page, window, from, to, queries, scores, states);
     }
 }
 
@@ -203,7 +226,8 @@ static void attend(struct engine *e, const struct attn_phase *ph, const struct a
 {
     const struct hparams *hp = &e->m->hp;
     int64_t n = job->n * ph->heads, last = last_span(e, job), span = first_span(e, ph, job);
-    float *states = scratch + KV_PAGE * (2 * hp->head_dim + ph->heads);
+    float *states =
+        scratch + 2 * KV_PAGE * hp->head_dim + query_floats(n, hp->head_dim) + n * KV_PAGE;
     float *before = states + (size_t)n * state_floats(hp);
     attend_span(e, ph, job, head, span, scratch, before);
     while (++span <= last) {

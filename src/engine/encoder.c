@@ -3,9 +3,9 @@
  * Post-norm layers over a whole text at once, every token attending to every other:
  *   x = norm(tok[id] + type[seg] + pos[i]);  per layer: x = norm(x + attention(x)),
  *   x = norm(x + down(act(up(x))))
- * and one of the heads on top. Work is split by output rows, tokens, or (head, token) pairs; each
+ * and one of the heads on top. Work is split by output rows, tokens, or (head, tokens) pairs; each
  * is computed whole by one worker, so that the result has the same bits for any number of threads.
- * Memory is taken per text: n^2 is never stored, only one row of scores per worker. */
+ * Memory is taken per text: n^2 is never stored, only a page of scores per worker. */
 #include "engine/encoder.h"
 #include "base/mem.h"
 #include "engine/model_int.h"
@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROW_GRAIN = 16, TOKEN_GRAIN = 4 };
+enum { ROW_GRAIN = 16, TOKEN_GRAIN = 4, ROWS = QUERY_TILE /* of attention at a time */ };
 
 struct enc {
     const struct model *m;
@@ -29,7 +29,8 @@ struct enc {
     float *q, *k, *v; /* (n, n_embd) */
     float *mix;       /* (n, n_embd) attention's output, then a sublayer's */
     float *up;        /* (n, n_ff) */
-    float *scores;    /* (workers, n) */
+    float *tiles;     /* (heads, whole tiles of n, head_dim): keys as kernels read them */
+    float *scratch;   /* (workers, scratch_floats) */
     void *acts;       /* prepared activations of up to (n, n_ff) */
 };
 
@@ -126,20 +127,69 @@ static void activate(const struct enc *e, float *x, int64_t n, int64_t width)
     pool_run(e->pool, activate_tokens, &j, n, TOKEN_GRAIN);
 }
 
-/* Item h * n + t: one token's attention in one head. */
-static void attend(void *ctx, int worker, int64_t begin, int64_t end)
+static int64_t whole_tiles(int64_t n)
+{
+    return (n + KV_TILE - 1) / KV_TILE * KV_TILE;
+}
+
+/* Keys of heads [begin, end) into tiles. */
+static void place_keys(void *ctx, int worker, int64_t begin, int64_t end)
 {
     const struct enc *e = ctx;
     int64_t d = e->hp->head_dim;
-    float *scores = e->scores + worker * e->n;
+    (void)worker;
+    for (int64_t h = begin; h < end; h++)
+        for (int64_t t = 0; t < e->n; t++)
+            kv_key_put(KV_F32, e->tiles + (h * whole_tiles(e->n) + t / KV_TILE * KV_TILE) * d,
+                       t % KV_TILE, e->k + t * e->n_embd + h * d, d);
+}
+
+static int64_t row_blocks(int64_t n)
+{
+    return (n + ROWS - 1) / ROWS;
+}
+
+/* Of a worker, for ROWS tokens in one head: queries, scores of a page of positions, and states
+ * (attn_weights). */
+static int64_t scratch_floats(int64_t head_dim)
+{
+    return ROWS * (head_dim + KV_PAGE + 2 + head_dim);
+}
+
+/* Tokens [t, t + n) in head h. */
+static void attend_rows(const struct enc *e, int64_t h, int64_t t, int64_t n, float *scratch)
+{
+    int64_t d = e->hp->head_dim, at = h * d, state = 2 + d;
+    float *scores = scratch + ROWS * d, *states = scores + ROWS * KV_PAGE;
+    for (int64_t r = 0; r < n; r++) {
+        query_put(scratch, r, e->q + (t + r) * e->n_embd + at, d);
+        memset(states + r * state, 0, (size_t)state * sizeof *states);
+        states[r * state] = -INFINITY;
+    }
+    for (int64_t p = 0; p < e->n; p += KV_PAGE) {
+        int64_t n_pos = e->n - p < KV_PAGE ? e->n - p : KV_PAGE;
+        e->ops->attn_scores[KV_F32](scores, scratch, n, e->tiles + (h * whole_tiles(e->n) + p) * d,
+                                    n_pos, d, e->hp->attn_scale, NULL, 0);
+        e->ops->attn_weights(states, state, d, scores, n, n_pos);
+        e->ops->attn_mix[KV_F32](states + 2, state, scores, n, e->v + p * e->n_embd + at,
+                                 (size_t)e->n_embd * sizeof *e->v, n_pos, d, NULL, 0);
+    }
+    for (int64_t r = 0; r < n; r++) {
+        float *s = states + r * state;
+        e->ops->scale(s + 2, 1.0f / s[1], d);
+        memcpy(e->mix + (t + r) * e->n_embd + at, s + 2, (size_t)d * sizeof *s);
+    }
+}
+
+/* Item h * blocks + b: a few tokens' attention in one head. */
+static void attend(void *ctx, int worker, int64_t begin, int64_t end)
+{
+    const struct enc *e = ctx;
+    int64_t blocks = row_blocks(e->n);
     for (int64_t i = begin; i < end; i++) {
-        int64_t at = i / e->n * d, t = i % e->n;
-        float *out = e->mix + t * e->n_embd + at;
-        e->ops->attn_scores(scores, e->q + t * e->n_embd + at, e->k + at, e->n_embd, e->n, d,
-                            e->hp->attn_scale);
-        e->ops->softmax(scores, e->n);
-        memset(out, 0, (size_t)d * sizeof *out);
-        e->ops->attn_mix(out, d, scores, 0, 1, e->v + at, e->n_embd, e->n, d);
+        int64_t t = i % blocks * ROWS;
+        attend_rows(e, i / blocks, t, e->n - t < ROWS ? e->n - t : ROWS,
+                    e->scratch + worker * scratch_floats(e->hp->head_dim));
     }
 }
 
@@ -180,7 +230,10 @@ static enum status enc_alloc(struct enc *e, struct err *err)
     size_t wide = ff > embd ? ff : embd, workers = (size_t)(e->pool ? pool_size(e->pool) : 1);
     /* n <= 2^24, widths <= 2^22: no overflow in 64 bits before the multiplication with n */
     size_t acts = acts_bytes(e->n, (int64_t)wide);
-    if (!size_mul(n, 5 * embd + ff + workers, &floats) || floats > SIZE_MAX / 8 - acts)
+    size_t tiles = (size_t)whole_tiles(e->n);
+    size_t scratch = workers * (size_t)scratch_floats(e->hp->head_dim);
+    if (!size_mul(tiles, 6 * embd + ff, &floats) || !size_add(floats, scratch, &floats) ||
+        floats > SIZE_MAX / 8 - acts)
         return err_set(err, ENOMEMORY, "encoder: %zu tokens need too much memory", n);
     size_t front = (floats * sizeof(float) + 63) / 64 * 64;
     e->block_bytes = front + acts;
@@ -194,7 +247,8 @@ static enum status enc_alloc(struct enc *e, struct err *err)
     e->v = e->k + n * embd;
     e->mix = e->v + n * embd;
     e->up = e->mix + n * embd;
-    e->scores = e->up + n * ff;
+    e->tiles = e->up + n * ff;
+    e->scratch = e->tiles + tiles * embd;
     e->acts = (char *)e->block + front;
     return OK;
 }
@@ -218,7 +272,8 @@ static void run_layer(const struct enc *e, const struct layer *l)
     linear(e, &l->mat[M_Q], l->vec[V_Q_B], e->x, e->n, e->q);
     linear(e, &l->mat[M_K], l->vec[V_K_B], e->x, e->n, e->k);
     linear(e, &l->mat[M_V], l->vec[V_V_B], e->x, e->n, e->v);
-    pool_run(e->pool, attend, (void *)e, e->hp->n_heads * e->n, TOKEN_GRAIN);
+    pool_run(e->pool, place_keys, (void *)e, e->hp->n_heads, 1);
+    pool_run(e->pool, attend, (void *)e, e->hp->n_heads * row_blocks(e->n), 1);
     linear(e, &l->mat[M_O], l->vec[V_O_B], e->mix, e->n, e->q);
     add_norm(e, e->x, e->q, e->n, l->vec[V_ATTN_POST], l->vec[V_ATTN_POST_B]);
     linear(e, &l->mat[M_UP], l->vec[V_UP_B], e->x, e->n, e->up);

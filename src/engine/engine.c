@@ -318,22 +318,21 @@ static void move_position(struct engine *e, struct kv_seq *s, int64_t from, int6
                           float *const cos_of[ROPE_KINDS], float *const sin_of[ROPE_KINDS])
 {
     const struct hparams *hp = &e->m->hp;
-    float row[HP_MAX_HEAD_DIM];
+    float key[HP_MAX_HEAD_DIM];
+    _Alignas(4) unsigned char row[KV_ROW_MAX];
     for (int64_t l = 0; l < hp->n_layers; l++) {
         int kind = hp->n_ropes > 1 && (hp->layer[l] & LAYER_WINDOW) ? ROPE_OF_WINDOW : ROPE_OF_FULL;
         for (int64_t h = 0; h < hp->n_kv_heads; h++) {
-            memmove(kv_row(&e->kv, s, l, 1, h, to), kv_row(&e->kv, s, l, 1, h, from),
-                    e->kv.row_bytes);
-            unsigned char *dst = kv_row(&e->kv, s, l, 0, h, to);
-            const unsigned char *src = kv_row(&e->kv, s, l, 0, h, from);
-            if (hp->layer[l] & LAYER_NOPE) {
-                memmove(dst, src, e->kv.row_bytes);
-                continue;
+            kv_get(&e->kv, s, l, 1, h, from, row);
+            kv_put(&e->kv, s, l, 1, h, to, row);
+            kv_get(&e->kv, s, l, 0, h, from, row);
+            if (!(hp->layer[l] & LAYER_NOPE)) {
+                kv_load(e->kv.type, row, key, hp->head_dim);
+                (hp->pairing == ROPE_PAIRS ? e->k->rope_pairs : e->k->rope_half)(
+                    key, cos_of[kind], sin_of[kind], hp->rope[kind].n_rot);
+                e->k->kv_store[e->kv.type](row, key, hp->head_dim);
             }
-            kv_load(e->kv.type, src, row, hp->head_dim);
-            (hp->pairing == ROPE_PAIRS ? e->k->rope_pairs : e->k->rope_half)(
-                row, cos_of[kind], sin_of[kind], hp->rope[kind].n_rot);
-            e->k->kv_store[e->kv.type](dst, row, hp->head_dim);
+            kv_put(&e->kv, s, l, 0, h, to, row);
         }
     }
     *kv_token(&e->kv, s, to) = *kv_token(&e->kv, s, from);

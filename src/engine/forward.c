@@ -214,6 +214,7 @@ static void place_rows(void *ctx, int worker, int64_t t0, int64_t t1)
     uint8_t bits = hp->layer[ph->layer];
     int kind = hp->n_ropes > 1 && (bits & LAYER_WINDOW) ? ROPE_OF_WINDOW : ROPE_OF_FULL;
     void (*store)(void *, const float *, int64_t) = e->k->kv_store[e->kv.type];
+    _Alignas(4) unsigned char row[KV_ROW_MAX];
     for (int64_t t = t0; t < t1; t++) {
         const struct row *r = &e->rows[t];
         const struct kv_seq *s = &e->seqs[r->seq];
@@ -225,9 +226,10 @@ static void place_rows(void *ctx, int worker, int64_t t0, int64_t t1)
         for (int64_t h = 0; h < hp->n_kv_heads; h++) {
             float *key = e->key + t * hp_kv_dim(hp) + h * hp->head_dim;
             finish_head(e, key, ly->vec[V_K_NORM], cos, sin, hp->rope[kind].n_rot);
-            store(kv_row(&e->kv, s, ph->layer, 0, h, r->pos), key, hp->head_dim);
-            store(kv_row(&e->kv, s, ph->layer, 1, h, r->pos),
-                  e->value + t * hp_kv_dim(hp) + h * hp->head_dim, hp->head_dim);
+            store(row, key, hp->head_dim);
+            kv_put(&e->kv, s, ph->layer, 0, h, r->pos, row);
+            store(row, e->value + t * hp_kv_dim(hp) + h * hp->head_dim, hp->head_dim);
+            kv_put(&e->kv, s, ph->layer, 1, h, r->pos, row);
         }
     }
 }

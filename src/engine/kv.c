@@ -100,6 +100,28 @@ void kv_share(struct kv_cache *kv, const struct kv_seq *src, struct kv_seq *dst,
     }
 }
 
+void kv_get(const struct kv_cache *kv, const struct kv_seq *s, int64_t layer, int value,
+            int64_t head, int64_t pos, void *row)
+{
+    const unsigned char *run = kv_run(kv, s, layer, value, head, pos);
+    int64_t i = pos % KV_PAGE, at = i % KV_TILE;
+    if (value)
+        memcpy(row, run + (size_t)i * kv->row_bytes, kv->row_bytes);
+    else
+        kv_key_get(kv->type, run + (size_t)(i - at) * kv->row_bytes, at, row, kv->head_dim);
+}
+
+void kv_put(const struct kv_cache *kv, const struct kv_seq *s, int64_t layer, int value,
+            int64_t head, int64_t pos, const void *row)
+{
+    unsigned char *run = kv_run(kv, s, layer, value, head, pos);
+    int64_t i = pos % KV_PAGE, at = i % KV_TILE;
+    if (value)
+        memcpy(run + (size_t)i * kv->row_bytes, row, kv->row_bytes);
+    else
+        kv_key_put(kv->type, run + (size_t)(i - at) * kv->row_bytes, at, row, kv->head_dim);
+}
+
 void kv_load(enum kv_type type, const void *src, float *dst, int64_t n)
 {
     const unsigned char *p = src;

@@ -1,14 +1,15 @@
 /* The KV cache: fixed pages of positions, reference-counted, addressed through one block table per
  * sequence.
  *
- * A page holds PAGE positions of all layers: [layer][keys, values][kv head][position][row], so that
- * one head's keys of a page are one run of memory, and copying a page copies everything about its
- * positions. A page with more than one reference is never written: writers copy it first. */
+ * A page holds KV_PAGE positions of all layers: [layer][keys, values][kv head] and there, for
+ * values, a row per position, for keys, tiles of KV_TILE positions (kv_key_put). So one head's keys
+ * of a page are one run of memory, and copying a page copies everything about its positions. A page
+ * with more than one reference is never written: writers copy it first. */
 #pragma once
 #include "engine/arch.h"
 #include "kernel/kernel.h"
 
-enum { KV_PAGE = 64 };
+enum { KV_ROW_MAX = 4 * HP_MAX_HEAD_DIM }; /* bytes of a row of any type */
 
 struct kv_cache {
     enum kv_type type;
@@ -50,19 +51,24 @@ void kv_truncate(struct kv_cache *kv, struct kv_seq *s, int64_t n);
 /* dst (empty) shares the first n positions of src. */
 void kv_share(struct kv_cache *kv, const struct kv_seq *src, struct kv_seq *dst, int64_t n);
 
-/* Row of a position: keys (value = 0) or values (1). */
-static inline unsigned char *kv_row(const struct kv_cache *kv, const struct kv_seq *s,
+/* What the page of a position holds of a head: its keys (value = 0) or values (1). */
+static inline unsigned char *kv_run(const struct kv_cache *kv, const struct kv_seq *s,
                                     int64_t layer, int value, int64_t head, int64_t pos)
 {
     return kv->data + (size_t)s->pages[pos / KV_PAGE] * kv->page_bytes +
-           (size_t)layer * kv->layer_bytes + (size_t)(value * kv->n_heads + head) * kv->head_bytes +
-           (size_t)(pos % KV_PAGE) * kv->row_bytes;
+           (size_t)layer * kv->layer_bytes + (size_t)(value * kv->n_heads + head) * kv->head_bytes;
 }
+
+/* The row of a position, as kv_store makes it, from the cache and into it. */
+void kv_get(const struct kv_cache *kv, const struct kv_seq *s, int64_t layer, int value,
+            int64_t head, int64_t pos, void *row);
+void kv_put(const struct kv_cache *kv, const struct kv_seq *s, int64_t layer, int value,
+            int64_t head, int64_t pos, const void *row);
 
 static inline int32_t *kv_token(const struct kv_cache *kv, const struct kv_seq *s, int64_t pos)
 {
     return kv->tokens + (size_t)s->pages[pos / KV_PAGE] * KV_PAGE + pos % KV_PAGE;
 }
 
-/* A stored row back as floats. */
+/* A row back as floats. */
 void kv_load(enum kv_type type, const void *src, float *dst, int64_t n);

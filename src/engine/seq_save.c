@@ -2,15 +2,15 @@
  *
  *     header, identity, tokens (length of int32), rows of keys and values
  *
- * in the byte order of the machine, which the first number tells. Rows stand in the order of the
- * cache, page by page, without the positions of the last page that are not used: these may hold
+ * in the byte order of the machine, which the first number tells. Whole pages stand as they are in
+ * the cache. Of the last one stand, head by head, the rows of the positions in use: others may hold
  * rows of somebody else's text. */
 #include "base/mem.h"
 #include "engine/engine_int.h"
 #include <stdio.h>
 
 enum { IDENTITY_MAX = 255, VERSION_MAX = 31 };
-static const uint64_t magic = 0x31766b2d68747265; /* "erth-kv1" where the lowest byte comes first */
+static const uint64_t magic = 0x32766b2d68747265; /* "erth-kv2" where the lowest byte comes first */
 
 struct header {
     uint64_t magic;
@@ -42,6 +42,28 @@ static size_t used(int64_t len, int64_t i)
 {
     int64_t n = len - i * KV_PAGE;
     return (size_t)(n < KV_PAGE ? n : KV_PAGE);
+}
+
+/* The last page's rows when it is not whole: [layer][keys, values][head][position]. A row is added
+ * to out, or taken from bytes. */
+static void part_rows(const struct kv_cache *kv, const struct kv_seq *s, struct buf *out,
+                      const char *bytes)
+{
+    _Alignas(4) unsigned char row[KV_ROW_MAX];
+    for (int64_t run = 0; run < kv->n_layers * 2 * kv->n_heads; run++) {
+        int64_t layer = run / (2 * kv->n_heads), head = run % kv->n_heads;
+        int value = (int)(run / kv->n_heads % 2);
+        for (int64_t pos = s->len / KV_PAGE * KV_PAGE; pos < s->len; pos++) {
+            if (out) {
+                kv_get(kv, s, layer, value, head, pos, row);
+                buf_add(out, row, kv->row_bytes);
+            } else {
+                memcpy(row, bytes, kv->row_bytes);
+                kv_put(kv, s, layer, value, head, pos, row);
+                bytes += kv->row_bytes;
+            }
+        }
+    }
 }
 
 static size_t position_bytes(const struct engine *e)
@@ -85,12 +107,9 @@ enum status engine_seq_save(const struct engine *e, int seq, struct str identity
     buf_addstr(out, identity);
     for (int64_t i = 0; i < kv_pages_of(len); i++)
         buf_add(out, kv->tokens + (size_t)s->pages[i] * KV_PAGE, used(len, i) * sizeof(int32_t));
-    size_t n_runs = kv->page_bytes / kv->head_bytes;
-    for (int64_t i = 0; i < kv_pages_of(len); i++) {
-        const unsigned char *page = kv->data + (size_t)s->pages[i] * kv->page_bytes;
-        for (size_t r = 0; r < n_runs; r++)
-            buf_add(out, page + r * kv->head_bytes, used(len, i) * kv->row_bytes);
-    }
+    for (int64_t i = 0; i < len / KV_PAGE; i++)
+        buf_add(out, kv->data + (size_t)s->pages[i] * kv->page_bytes, kv->page_bytes);
+    part_rows(kv, s, out, NULL);
     return buf_check(out, "snapshot of a sequence", err);
 }
 
@@ -163,13 +182,15 @@ enum status engine_seq_load(struct engine *e, struct str identity, struct str by
     s->len = h.len;
     memcpy(s->rope_class, h.rope_class, sizeof h.rope_class);
     const char *p = tokens + (size_t)h.len * sizeof(int32_t);
-    size_t n_runs = kv->page_bytes / kv->head_bytes;
     for (int64_t i = 0; i < kv_pages_of(h.len); i++) {
         size_t n = used(h.len, i), page = (size_t)s->pages[i];
         memcpy(kv->tokens + page * KV_PAGE, tokens + (size_t)i * KV_PAGE * sizeof(int32_t),
                n * sizeof(int32_t));
-        for (size_t r = 0; r < n_runs; r++, p += n * kv->row_bytes)
-            memcpy(kv->data + page * kv->page_bytes + r * kv->head_bytes, p, n * kv->row_bytes);
+        if (n == KV_PAGE) {
+            memcpy(kv->data + page * kv->page_bytes, p, kv->page_bytes);
+            p += kv->page_bytes;
+        }
     }
+    part_rows(kv, s, NULL, p);
     return OK;
 }

@@ -21,17 +21,6 @@ INLINE void store_tail(float *p, vf a, int64_t n)
 }
 
 /* element k belongs to lane k % 32 */
-#ifndef VEC_SUMS16
-/* lane i of the result is vf_sum(in[i]) */
-INLINE vf vf_sums16(const vf in[16])
-{
-    float sum[16];
-    for (int i = 0; i < 16; i++)
-        sum[i] = vf_sum(in[i]);
-    return vf_load(sum);
-}
-#endif
-
 static float row_dot(const float *a, const float *b, int64_t n)
 {
     vf s0 = vf_set1(0), s1 = vf_set1(0);

@@ -1,6 +1,7 @@
 /* Sizes and layouts that all tables share. */
 #include "kernel/kernel.h"
 #include "base/mem.h"
+#include <string.h>
 
 size_t kv_row_bytes(enum kv_type t, int64_t n)
 {
@@ -10,6 +11,44 @@ size_t kv_row_bytes(enum kv_type t, int64_t n)
     case KV_Q8: return (size_t)((n + 31) / 32) * 34;
     }
     return 0;
+}
+
+/* n_units times `unit` bytes, a constant at the call */
+static inline __attribute__((always_inline)) void copy_units(unsigned char *dst, size_t dst_step,
+                                                             const unsigned char *src,
+                                                             size_t src_step, size_t unit,
+                                                             int64_t n_units)
+{
+    for (int64_t i = 0; i < n_units; i++, dst += dst_step, src += src_step)
+        memcpy(dst, src, unit);
+}
+
+void kv_key_put(enum kv_type t, void *tile, int64_t at, const void *row, int64_t n)
+{
+    unsigned char *dst = tile;
+    const unsigned char *src = row;
+    if (t == KV_F16)
+        copy_units(dst + 2 * at, 2 * KV_TILE, src, 2, 2, n);
+    else if (t == KV_F32)
+        copy_units(dst + 4 * at, 4 * KV_TILE, src, 4, 4, n);
+    for (int64_t b = 0; t == KV_Q8 && b < n; b += 32, src += 34, dst += 34 * KV_TILE) {
+        memcpy(dst + 2 * at, src, 2);
+        copy_units(dst + 2 * KV_TILE + at, KV_TILE, src + 2, 1, 1, 32);
+    }
+}
+
+void kv_key_get(enum kv_type t, const void *tile, int64_t at, void *row, int64_t n)
+{
+    const unsigned char *src = tile;
+    unsigned char *dst = row;
+    if (t == KV_F16)
+        copy_units(dst, 2, src + 2 * at, 2 * KV_TILE, 2, n);
+    else if (t == KV_F32)
+        copy_units(dst, 4, src + 4 * at, 4 * KV_TILE, 4, n);
+    for (int64_t b = 0; t == KV_Q8 && b < n; b += 32, dst += 34, src += 34 * KV_TILE) {
+        memcpy(dst, src + 2 * at, 2);
+        copy_units(dst + 2, 1, src + 2 * KV_TILE + at, KV_TILE, 1, 32);
+    }
 }
 
 static int64_t parts_of(int64_t n, int64_t size)

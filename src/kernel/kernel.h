@@ -97,6 +97,12 @@ struct acts {
 
 enum kv_type { KV_F16, KV_F32, KV_Q8 }; /* element type of the KV cache */
 
+enum {
+    KV_PAGE = 64,   /* positions of a page of the cache: what attention meets at a time */
+    KV_TILE = 16,   /* positions of a tile of keys */
+    QUERY_TILE = 8, /* queries of a tile */
+};
+
 struct kernel_ops {
     const char *isa;
 
@@ -141,22 +147,60 @@ struct kernel_ops {
     void (*rope_half)(float *x, const float *cos, const float *sin, int64_t n_rot);
     void (*rope_pairs)(float *x, const float *cos, const float *sin, int64_t n_rot);
 
-    /* KV cache rows: n floats to kv_row_bytes(type, n) bytes. */
+    /* A row of the KV cache: n floats to kv_row_bytes(type, n) bytes. */
     void (*kv_store[3])(void *dst, const float *src, int64_t n);
-    /* n_pos cached rows, row_bytes apart, as floats: dst (n_pos, n) */
-    void (*kv_expand[3])(float *dst, const void *src, size_t row_bytes, int64_t n_pos, int64_t n);
 
-    /* scores[i] = scale * dot(q, k[i]) for rows k_stride floats apart */
-    void (*attn_scores)(float *scores, const float *q, const float *k, int64_t k_stride,
-                        int64_t n_pos, int64_t n, float scale);
-    /* out[q][d] += sum_i p[q][i] * v[i][d], in order of i, for n_q queries */
-    void (*attn_mix)(float *out, int64_t out_stride, const float *p, int64_t p_stride, int64_t n_q,
-                     const float *v, int64_t v_stride, int64_t n_pos, int64_t n);
+    /* n_pos positions of the cache in the layout of type KV_F32, for which these are NULL. Whole
+     * tiles of keys (see kv_key_put): the last one's positions past n_pos are of no meaning. */
+    void (*kv_expand_keys[3])(float *dst, const void *src, int64_t n_pos, int64_t n);
+    void (*kv_expand_values[3])(float *dst, const void *src, int64_t n_pos, int64_t n);
+
+    /* Attention of n_q queries to n_pos positions (1 to KV_PAGE) of a head of n dimensions. Scores
+     * and weights have KV_PAGE floats for each query.
+     *
+     * scores[i][t] = scale * sum_d q[i][d] * key[t][d], in order of d. q: tiles (query_put), keys:
+     * tiles (kv_key_put). Scores past n_pos are of no meaning. Meanwhile next_bytes from next
+     * (NULL: none) on are asked for, which will be read soon. */
+    void (*attn_scores[3])(float *scores, const float *q, int64_t n_q, const void *keys,
+                           int64_t n_pos, int64_t n, float scale, const void *next,
+                           size_t next_bytes);
+    /* Scores become weights, exp(score - top), under the running maximum of their query: states
+     * (n_q of them, state_stride floats apart) hold top (-INFINITY at first), the sum of the
+     * weights so far and n floats that were mixed with them, which are scaled down when top
+     * grows. */
+    void (*attn_weights)(float *states, int64_t state_stride, int64_t n, float *scores, int64_t n_q,
+                         int64_t n_pos);
+    /* out[i][d] += sum_t weight[i][t] * value[t][d], in order of t; rows of values are row_bytes
+     * apart. next: as above. */
+    void (*attn_mix[3])(float *out, int64_t out_stride, const float *weights, int64_t n_q,
+                        const void *values, size_t row_bytes, int64_t n_pos, int64_t n,
+                        const void *next, size_t next_bytes);
 };
 
 /* Bytes of one cached row of n floats. KV_Q8: blocks of 32 as f16 scale and 32 int8 (Q8_0); a
  * last partial block is padded with zeros. */
 size_t kv_row_bytes(enum kv_type t, int64_t n);
+
+/* Keys are cached in tiles of KV_TILE positions, whose lanes attention works on at once:
+ * [dimension][position], and of KV_Q8 for each 32 dimensions [position] scales and [32][position]
+ * int8. A tile has the bytes of its rows. These copy a row, as kv_store made it, to position `at`
+ * of a tile and back. */
+void kv_key_put(enum kv_type t, void *tile, int64_t at, const void *row, int64_t n);
+void kv_key_get(enum kv_type t, const void *tile, int64_t at, void *row, int64_t n);
+
+/* Queries of n floats in tiles of QUERY_TILE, [dimension][query]: where the first element of query
+ * i stands, and all of one put there. */
+static inline int64_t query_at(int64_t i, int64_t n)
+{
+    return i / QUERY_TILE * QUERY_TILE * n + i % QUERY_TILE;
+}
+
+static inline void query_put(float *tiles, int64_t i, const float *q, int64_t n)
+{
+    tiles += query_at(i, n);
+    for (int64_t d = 0; d < n; d++)
+        tiles[d * QUERY_TILE] = q[d];
+}
 
 /* The best table for this machine; the first call chooses (thread-safe), later calls are free.
  * Aborts never; kernel_check tells about a bad HEARTH_CPU_DISABLE. */

@@ -9,8 +9,10 @@
     .gelu_erf = row_gelu_erf, .max = row_max, .exp_sum = row_exp_sum, .softmax = row_softmax,      \
     .softcap = row_softcap, .rope_half = row_rope_half, .rope_pairs = row_rope_pairs,              \
     .kv_store = {kv_store_f16, kv_store_f32, kv_store_q8},                                         \
-    .kv_expand = {kv_expand_f16, kv_expand_f32, kv_expand_q8}, .attn_scores = attn_scores,         \
-    .attn_mix = attn_mix
+    .kv_expand_keys = {kv_expand_keys_f16, NULL, kv_expand_keys_q8},                               \
+    .kv_expand_values = {kv_expand_values_f16, NULL, kv_expand_values_q8},                         \
+    .attn_scores = {attn_scores_f16, attn_scores_f32, attn_scores_q8},                             \
+    .attn_weights = attn_weights, .attn_mix = {attn_mix_f16, attn_mix_f32, attn_mix_q8}
 
 #define MUL_ROW(id, name, ...) [id] = mul_##name,
 

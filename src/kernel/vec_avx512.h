@@ -15,6 +15,8 @@
 #define VEC_DOT_SIGNED 1
 #endif
 
+#define VEC_ATTN_SUMS 16
+
 typedef __m512 vf;
 typedef __m512i vi;
 
@@ -220,26 +222,4 @@ INLINE void vi_transpose(const vi in[16], vi out[16])
         out[8 + c] = _mm512_shuffle_i32x4(hi01, hi23, 0x88);
         out[12 + c] = _mm512_shuffle_i32x4(hi01, hi23, 0xdd);
     }
-}
-
-/* Lane i of the result is vf_sum(in[i]): the same additions, 16 vectors at once. */
-#define VEC_SUMS16
-INLINE vf vf_sums16(const vf in[16])
-{
-    vf a[8], b[4], c[2];
-    /* vectors 4q + m in the order that leaves vector i in lane i: each step halves the vectors */
-    UNROLL
-    for (int i = 0; i < 8; i++) {
-        vf x = in[(i % 2 * 2) * 4 + i / 2], y = in[(i % 2 * 2 + 1) * 4 + i / 2];
-        a[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xee));
-    }
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        b[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a[2 * i], a[2 * i + 1], 0x88),
-                             _mm512_shuffle_f32x4(a[2 * i], a[2 * i + 1], 0xdd));
-    UNROLL
-    for (int i = 0; i < 2; i++)
-        c[i] = _mm512_add_ps(_mm512_shuffle_ps(b[2 * i], b[2 * i + 1], 0x44),
-                             _mm512_shuffle_ps(b[2 * i], b[2 * i + 1], 0xee));
-    return _mm512_add_ps(_mm512_shuffle_ps(c[0], c[1], 0x88), _mm512_shuffle_ps(c[0], c[1], 0xdd));
 }

@@ -293,8 +293,11 @@ static double cache_difference(struct engine *e, int a, int b, int64_t n)
     for (int value = 0; value < 2; value++)
         for (int64_t h = 0; h < hp->n_kv_heads; h++)
             for (int64_t p = 0; p < n; p++) {
-                kv_load(e->kv.type, kv_row(&e->kv, &e->seqs[a], 0, value, h, p), x, hp->head_dim);
-                kv_load(e->kv.type, kv_row(&e->kv, &e->seqs[b], 0, value, h, p), y, hp->head_dim);
+                _Alignas(4) unsigned char row[KV_ROW_MAX];
+                kv_get(&e->kv, &e->seqs[a], 0, value, h, p, row);
+                kv_load(e->kv.type, row, x, hp->head_dim);
+                kv_get(&e->kv, &e->seqs[b], 0, value, h, p, row);
+                kv_load(e->kv.type, row, y, hp->head_dim);
                 double d = rel_error(x, y, (size_t)hp->head_dim);
                 worst = d > worst ? d : worst;
             }

@@ -142,28 +142,47 @@ static void norms_are_right(void **state)
     }
 }
 
+/* Rows of x into values (rows) and keys (tiles) of a cache. */
+static void cache_rows(const struct kernel_ops *ops, enum kv_type type, const float *x,
+                       int64_t n_pos, int64_t n, uint8_t *keys, uint8_t *values)
+{
+    size_t bytes = kv_row_bytes(type, n);
+    for (int64_t i = 0; i < n_pos; i++) {
+        uint8_t *row = values + (size_t)i * bytes;
+        ops->kv_store[type](row, x + i * n, n);
+        kv_key_put(type, keys + (size_t)(i / KV_TILE * KV_TILE) * bytes, i % KV_TILE, row, n);
+    }
+}
+
+static int64_t whole_tiles(int64_t n_pos)
+{
+    return (n_pos + KV_TILE - 1) / KV_TILE * KV_TILE;
+}
+
 static void kv_rows_are_right(void **state)
 {
     (void)state;
-    enum { N = 80, POS = 9 };
+    enum { N = 80, POS = 19, TILES = 2 * KV_TILE };
     static const double tolerance[3] = {1.0 / 2048, 0, 1.01 / 254};
     const struct kernel_ops *ops = kernel_ops_at(0);
     struct rng r;
     rng_seed(&r, 5);
     for (int type = 0; type < 3; type++) {
         size_t bytes = kv_row_bytes((enum kv_type)type, N);
-        float x[POS][N], q[N], p[POS], scores[POS], out[N] = {0};
-        uint8_t rows[POS * N * 4];
+        float x[POS][N], q[N], p[POS], scores[KV_PAGE], tile[QUERY_TILE * N] = {0}, out[N] = {0};
+        uint8_t keys[TILES * N * 4], values[POS * N * 4], back[N * 4];
         fill_floats(FILL_RANDOM, q, N, &r);
         fill_floats(FILL_RANDOM, p, POS, &r);
+        fill_floats(FILL_RANDOM, x[0], POS * N, &r);
+        cache_rows(ops, (enum kv_type)type, x[0], POS, N, keys, values);
         for (int i = 0; i < POS; i++) {
-            fill_floats(FILL_RANDOM, x[i], N, &r);
-            ops->kv_store[type](rows + (size_t)i * bytes, x[i], N);
+            kv_key_get((enum kv_type)type, keys + (size_t)(i / KV_TILE * KV_TILE) * bytes,
+                       i % KV_TILE, back, N);
+            assert_memory_equal(back, values + (size_t)i * bytes, bytes);
         }
-        float wide[POS * N];
-        ops->kv_expand[type](wide, rows, bytes, POS, N);
-        ops->attn_scores(scores, q, wide, N, POS, N, 0.25f);
-        ops->attn_mix(out, 0, p, 0, 1, wide, N, POS, N);
+        query_put(tile, 0, q, N);
+        ops->attn_scores[type](scores, tile, 1, keys, POS, N, 0.25f, NULL, 0);
+        ops->attn_mix[type](out, 0, p, 1, values, bytes, POS, N, NULL, 0);
         for (int i = 0; i < POS; i++) {
             double want = 0, size = 0;
             for (int k = 0; k < N; k++) {
@@ -319,50 +338,113 @@ static void tables_agree(void **state)
                 }
 }
 
+/* Both products of one cache with those of the scalar table, for n_q queries over n_pos positions.
+ */
+static void attention_agrees(const struct kernel_ops *ops, enum kv_type type, const uint8_t *keys,
+                             const uint8_t *values, int64_t n_q, int64_t n_pos, int64_t n,
+                             struct rng *r)
+{
+    const struct kernel_ops *ref = kernel_ops_at(0);
+    size_t bytes = kv_row_bytes(type, n), state = (size_t)n + 2;
+    int64_t tiles = (n_q + QUERY_TILE - 1) / QUERY_TILE * QUERY_TILE;
+    struct guarded q = guarded_new((size_t)(tiles * n) * 4),
+                   got = guarded_new((size_t)(n_q * KV_PAGE) * 4),
+                   states = guarded_new((size_t)n_q * state * 4);
+    float *want = malloc((size_t)(n_q * KV_PAGE) * sizeof *want),
+          *before = malloc((size_t)n_q * state * sizeof *before);
+    assert_true(want && before);
+    fill_floats(FILL_RANDOM, (float *)q.p, tiles * n, r);
+    ref->attn_scores[type](want, (float *)q.p, n_q, keys, n_pos, n, 0.1f, NULL, 0);
+    ops->attn_scores[type]((float *)got.p, (float *)q.p, n_q, keys, n_pos, n, 0.1f, keys, bytes);
+    for (int64_t i = 0; i < n_q; i++)
+        same_bits(ops->isa, "attn_scores", n, (float *)got.p + i * KV_PAGE, want + i * KV_PAGE,
+                  (size_t)n_pos * 4);
+
+    fill_floats(FILL_RANDOM, before, n_q * (int64_t)state, r);
+    before[0] = -INFINITY;
+    memcpy(states.p, before, (size_t)n_q * state * 4);
+    ref->attn_weights(before, (int64_t)state, n, want, n_q, n_pos);
+    ops->attn_weights((float *)states.p, (int64_t)state, n, (float *)got.p, n_q, n_pos);
+    same_bits(ops->isa, "attn_weights", n, states.p, before, (size_t)n_q * state * 4);
+    for (int64_t i = 0; i < n_q; i++)
+        same_bits(ops->isa, "weights", n, (float *)got.p + i * KV_PAGE, want + i * KV_PAGE,
+                  (size_t)n_pos * 4);
+
+    ref->attn_mix[type](before + 2, (int64_t)state, want, n_q, values, bytes, n_pos, n, NULL, 0);
+    ops->attn_mix[type]((float *)states.p + 2, (int64_t)state, want, n_q, values, bytes, n_pos, n,
+                        values, bytes);
+    same_bits(ops->isa, "attn_mix", n, states.p, before, (size_t)n_q * state * 4);
+    guarded_free(q);
+    guarded_free(got);
+    guarded_free(states);
+    free(want);
+    free(before);
+}
+
+/* What is made float first must give what is read as it is cached. */
+static void expansion_agrees(const struct kernel_ops *ops, enum kv_type type, const uint8_t *keys,
+                             const uint8_t *values, int64_t n_pos, int64_t n, const float *x)
+{
+    int64_t tiles = whole_tiles(n_pos);
+    size_t bytes = kv_row_bytes(type, n);
+    struct guarded wide = guarded_new((size_t)(tiles * n) * 4),
+                   rows = guarded_new((size_t)(n_pos * n) * 4);
+    float *want = malloc((size_t)n * 4);
+    unsigned char *row = malloc(bytes);
+    assert_true(want && row);
+    ops->kv_expand_keys[type]((float *)wide.p, keys, n_pos, n);
+    ops->kv_expand_values[type]((float *)rows.p, values, n_pos, n);
+    for (int64_t i = 0; i < n_pos; i++) {
+        float *key = (float *)wide.p + i / KV_TILE * KV_TILE * n + i % KV_TILE;
+        const uint8_t *half = values + (size_t)i * bytes;
+        for (int64_t d = 0; d < n; d++) {
+            uint16_t h;
+            memcpy(&h, half + (type == KV_F16 ? 2 * d : d / 32 * 34), 2);
+            want[d] = type == KV_F16
+                          ? half_to_float(h)
+                          : half_to_float(h) * (float)(int8_t)half[d / 32 * 34 + 2 + d % 32];
+            assert_true(key[d * KV_TILE] == want[d]);
+        }
+        same_bits(ops->isa, "kv_expand_values", n, (float *)rows.p + i * n, want, (size_t)n * 4);
+        assert_true(fabsf(want[0] - x[i * n]) <= 0.2f);
+    }
+    guarded_free(wide);
+    guarded_free(rows);
+    free(want);
+    free(row);
+}
+
 static void kv_tables_agree(void **state)
 {
     (void)state;
     static const int64_t dims[] = {1, 16, 31, 32, 64, 80, 96, 128, 192, 256};
-    enum { POS = 37, QUERIES = 3 };
+    enum { POS = 61 };
     struct rng r;
     rng_seed(&r, 9);
-    for (int at = 1; kernel_ops_at(at); at++)
-        for (int type = 0; type < 3; type++)
+    for (int at = 0; kernel_ops_at(at); at++)
+        for (int t = 0; t < 3; t++)
             for (int k = 0; k < 10; k++) {
                 const struct kernel_ops *ops = kernel_ops_at(at), *ref = kernel_ops_at(0);
+                enum kv_type type = (enum kv_type)t;
                 int64_t n = dims[k];
-                size_t bytes = kv_row_bytes((enum kv_type)type, n);
-                struct guarded rows = guarded_new(POS * bytes), same = guarded_new(POS * bytes),
-                               q = guarded_new((size_t)n * 4),
-                               out = guarded_new((size_t)(QUERIES * n) * 4);
-                float x[256], p[QUERIES * POS], s0[POS], s1[POS], want[QUERIES * 256];
-                fill_floats(FILL_RANDOM, (float *)q.p, n, &r);
-                fill_floats(FILL_RANDOM, p, QUERIES * POS, &r);
-                for (size_t i = 0; i < POS; i++) {
-                    fill_floats(i == 3 ? FILL_ZERO : FILL_RANDOM, x, n, &r);
-                    ref->kv_store[type](rows.p + i * bytes, x, n);
-                    ops->kv_store[type](same.p + i * bytes, x, n);
-                }
-                same_bits(ops->isa, "kv_store", n, same.p, rows.p, POS * bytes);
-                struct guarded wide = guarded_new((size_t)(POS * n) * 4),
-                               also = guarded_new((size_t)(POS * n) * 4);
-                ref->kv_expand[type]((float *)wide.p, rows.p, bytes, POS, n);
-                ops->kv_expand[type]((float *)also.p, rows.p, bytes, POS, n);
-                same_bits(ops->isa, "kv_expand", n, also.p, wide.p, (size_t)(POS * n) * 4);
-                ref->attn_scores(s0, (float *)q.p, (float *)wide.p, n, POS, n, 0.1f);
-                ops->attn_scores(s1, (float *)q.p, (float *)wide.p, n, POS, n, 0.1f);
-                same_bits(ops->isa, "attn_scores", n, s1, s0, sizeof s0);
-                fill_floats(FILL_RANDOM, want, QUERIES * n, &r);
-                memcpy(out.p, want, (size_t)(QUERIES * n) * 4);
-                ref->attn_mix(want, n, p, POS, QUERIES, (float *)wide.p, n, POS, n);
-                ops->attn_mix((float *)out.p, n, p, POS, QUERIES, (float *)wide.p, n, POS, n);
-                same_bits(ops->isa, "attn_mix", n, out.p, want, (size_t)(QUERIES * n) * 4);
-                guarded_free(wide);
-                guarded_free(also);
-                guarded_free(rows);
+                size_t bytes = kv_row_bytes(type, n), tiles = (size_t)whole_tiles(POS) * bytes;
+                struct guarded keys = guarded_new(tiles), values = guarded_new(POS * bytes),
+                               same = guarded_new(POS * bytes);
+                float x[POS * 256];
+                fill_floats(FILL_RANDOM, x, POS * n, &r);
+                fill_floats(FILL_ZERO, x + 3 * n, n, &r);
+                memset(keys.p, 0xff, tiles); /* positions that are not used: NaN */
+                cache_rows(ref, type, x, POS, n, keys.p, values.p);
+                for (size_t i = 0; i < POS; i++)
+                    ops->kv_store[type](same.p + i * bytes, x + (int64_t)i * n, n);
+                same_bits(ops->isa, "kv_store", n, same.p, values.p, POS * bytes);
+                if (type != KV_F32)
+                    expansion_agrees(ops, type, keys.p, values.p, POS, n, x);
+                for (int64_t n_q = 1; n_q <= 11 && at > 0; n_q++)
+                    attention_agrees(ops, type, keys.p, values.p, n_q, n_q == 2 ? 37 : POS, n, &r);
+                guarded_free(keys);
+                guarded_free(values);
                 guarded_free(same);
-                guarded_free(q);
-                guarded_free(out);
             }
 }
 
