@@ -18,7 +18,7 @@
 /* Medians over the rows of bench/RESULTS.md: 18 of decode (71 to 91%) and of prefill (21 to 43%) of
  * block types; attention at depth on two models and machines (20 and 38%). */
 #define FIT_DECODE_SHARE  0.82
-#define FIT_KV_SHARE      0.30
+#define FIT_KV_SHARE      0.45
 #define FIT_PREFILL_SHARE 0.35
 
 enum { FIT_DEFAULT_CTX = 4096, FIT_TYPES = 16 };
