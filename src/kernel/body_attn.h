@@ -184,9 +184,11 @@ INLINE void score_tile(enum kv_type type, float *scores, const float *q, const u
         row_scale[j] = vf_set1(0);
     for (int64_t b = 0; b < n; b += 32, keys += block) {
         int64_t left = n - b < 32 ? n - b : 32;
-        UNROLL
-        for (int j = 0; j < nv && type == KV_Q8; j++)
-            row_scale[j] = vf_load_f16((const uint16_t *)(const void *)(keys + j * tile));
+        if (type == KV_Q8) {
+            UNROLL
+            for (int j = 0; j < nv; j++)
+                row_scale[j] = vf_load_f16((const uint16_t *)(const void *)(keys + j * tile));
+        }
         for (int64_t d = 0; d < left; d++, q += QUERY_TILE) {
             vf k[ATTN_VECTORS];
             ask_ahead(next);
