@@ -344,7 +344,7 @@ static void speed_is_bought_with_bits(void **state)
         enum fit_verdict verdict;
     } rows[] = {{1000, "q8_0", FIT_YES},
                 {50, "q6_k", FIT_YES},
-                {36, "q4_k_m", FIT_YES},
+                {33, "q4_k_m", FIT_YES},
                 {10, "q4_k_m", FIT_SLOW}};
     struct fit_request r;
     struct fit f;
