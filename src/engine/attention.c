@@ -36,12 +36,7 @@ struct state {
 
 static size_t state_floats(const struct hparams *hp)
 {
-    return 2 + (size_t)hp->head_dim;
-}
-
-static int64_t query_floats(int64_t n_q, int64_t dim)
-{
-    return (n_q + QUERY_TILE - 1) / QUERY_TILE * QUERY_TILE * dim;
+    return ATTN_STATE + (size_t)hp->head_dim;
 }
 
 /* Per worker: a page's keys and values as floats, for each row and head of a job its query and its

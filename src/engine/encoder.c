@@ -127,11 +127,6 @@ static void activate(const struct enc *e, float *x, int64_t n, int64_t width)
     pool_run(e->pool, activate_tokens, &j, n, TOKEN_GRAIN);
 }
 
-static int64_t whole_tiles(int64_t n)
-{
-    return (n + KV_TILE - 1) / KV_TILE * KV_TILE;
-}
-
 /* Keys of heads [begin, end) into tiles. */
 static void place_keys(void *ctx, int worker, int64_t begin, int64_t end)
 {
@@ -140,7 +135,7 @@ static void place_keys(void *ctx, int worker, int64_t begin, int64_t end)
     (void)worker;
     for (int64_t h = begin; h < end; h++)
         for (int64_t t = 0; t < e->n; t++)
-            kv_key_put(KV_F32, e->tiles + (h * whole_tiles(e->n) + t / KV_TILE * KV_TILE) * d,
+            kv_key_put(KV_F32, e->tiles + (h * kv_whole_tiles(e->n) + t / KV_TILE * KV_TILE) * d,
                        t % KV_TILE, e->k + t * e->n_embd + h * d, d);
 }
 
@@ -153,14 +148,14 @@ static int64_t row_blocks(int64_t n)
  * (attn_weights). */
 static int64_t scratch_floats(int64_t head_dim)
 {
-    return ROWS * (head_dim + KV_PAGE + 2 + head_dim);
+    return query_floats(ROWS, head_dim) + ROWS * (KV_PAGE + ATTN_STATE + head_dim);
 }
 
 /* Tokens [t, t + n) in head h. */
 static void attend_rows(const struct enc *e, int64_t h, int64_t t, int64_t n, float *scratch)
 {
-    int64_t d = e->hp->head_dim, at = h * d, state = 2 + d;
-    float *scores = scratch + ROWS * d, *states = scores + ROWS * KV_PAGE;
+    int64_t d = e->hp->head_dim, at = h * d, state = ATTN_STATE + d;
+    float *scores = scratch + query_floats(ROWS, d), *states = scores + ROWS * KV_PAGE;
     for (int64_t r = 0; r < n; r++) {
         query_put(scratch, r, e->q + (t + r) * e->n_embd + at, d);
         memset(states + r * state, 0, (size_t)state * sizeof *states);
@@ -168,16 +163,17 @@ static void attend_rows(const struct enc *e, int64_t h, int64_t t, int64_t n, fl
     }
     for (int64_t p = 0; p < e->n; p += KV_PAGE) {
         int64_t n_pos = e->n - p < KV_PAGE ? e->n - p : KV_PAGE;
-        e->ops->attn_scores[KV_F32](scores, scratch, n, e->tiles + (h * whole_tiles(e->n) + p) * d,
-                                    n_pos, d, e->hp->attn_scale, NULL, 0);
+        e->ops->attn_scores[KV_F32](scores, scratch, n,
+                                    e->tiles + (h * kv_whole_tiles(e->n) + p) * d, n_pos, d,
+                                    e->hp->attn_scale, NULL, 0);
         e->ops->attn_weights(states, state, d, scores, n, n_pos);
-        e->ops->attn_mix[KV_F32](states + 2, state, scores, n, e->v + p * e->n_embd + at,
+        e->ops->attn_mix[KV_F32](states + ATTN_STATE, state, scores, n, e->v + p * e->n_embd + at,
                                  (size_t)e->n_embd * sizeof *e->v, n_pos, d, NULL, 0);
     }
     for (int64_t r = 0; r < n; r++) {
         float *s = states + r * state;
-        e->ops->scale(s + 2, 1.0f / s[1], d);
-        memcpy(e->mix + (t + r) * e->n_embd + at, s + 2, (size_t)d * sizeof *s);
+        e->ops->scale(s + ATTN_STATE, 1.0f / s[1], d);
+        memcpy(e->mix + (t + r) * e->n_embd + at, s + ATTN_STATE, (size_t)d * sizeof *s);
     }
 }
 
@@ -230,7 +226,7 @@ static enum status enc_alloc(struct enc *e, struct err *err)
     size_t wide = ff > embd ? ff : embd, workers = (size_t)(e->pool ? pool_size(e->pool) : 1);
     /* n <= 2^24, widths <= 2^22: no overflow in 64 bits before the multiplication with n */
     size_t acts = acts_bytes(e->n, (int64_t)wide);
-    size_t tiles = (size_t)whole_tiles(e->n);
+    size_t tiles = (size_t)kv_whole_tiles(e->n);
     size_t scratch = workers * (size_t)scratch_floats(e->hp->head_dim);
     if (!size_mul(tiles, 6 * embd + ff, &floats) || !size_add(floats, scratch, &floats) ||
         floats > SIZE_MAX / 8 - acts)

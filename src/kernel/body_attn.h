@@ -94,7 +94,7 @@ static void cache_f16(float *dst, const void *src, int64_t n)
 
 static void kv_expand_keys_f16(float *dst, const void *src, int64_t n_pos, int64_t n)
 {
-    cache_f16(dst, src, (n_pos + 15) / 16 * 16 * n);
+    cache_f16(dst, src, kv_whole_tiles(n_pos) * n);
 }
 
 static void kv_expand_values_f16(float *dst, const void *src, int64_t n_pos, int64_t n)
@@ -332,7 +332,7 @@ INLINE void mix_of(enum kv_type type, float *out, int64_t out_stride, const floa
 }
 
 /* One step of softmax over scores that come in pieces (Milakov and Gimelshein 2018), for each row
- * of n scores and its state of 2 + dim floats: maximum, sum, and what was mixed so far. */
+ * of n scores and its state: maximum, sum, and dim floats that were mixed so far. */
 static void attn_weights(float *states, int64_t state_stride, int64_t dim, float *scores,
                          int64_t n_q, int64_t n)
 {
@@ -345,7 +345,7 @@ static void attn_weights(float *states, int64_t state_stride, int64_t dim, float
             float c = s[0] - top;
             row_exp_sum(&c, 1, 0);
             s[1] *= c;
-            row_scale(s + 2, c, dim);
+            row_scale(s + ATTN_STATE, c, dim);
         }
         s[0] = top;
     }

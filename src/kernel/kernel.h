@@ -101,6 +101,7 @@ enum {
     KV_PAGE = 64,   /* positions of a page of the cache: what attention meets at a time */
     KV_TILE = 16,   /* positions of a tile of keys */
     QUERY_TILE = 8, /* queries of a tile */
+    ATTN_STATE = 2, /* floats of a state (attn_weights) before what was mixed */
 };
 
 struct kernel_ops {
@@ -188,11 +189,23 @@ size_t kv_row_bytes(enum kv_type t, int64_t n);
 void kv_key_put(enum kv_type t, void *tile, int64_t at, const void *row, int64_t n);
 void kv_key_get(enum kv_type t, const void *tile, int64_t at, void *row, int64_t n);
 
+/* Positions of the tiles that n_pos positions fill or begin. */
+static inline int64_t kv_whole_tiles(int64_t n_pos)
+{
+    return (n_pos + KV_TILE - 1) / KV_TILE * KV_TILE;
+}
+
 /* Queries of n floats in tiles of QUERY_TILE, [dimension][query]: where the first element of query
  * i stands, and all of one put there. */
 static inline int64_t query_at(int64_t i, int64_t n)
 {
     return i / QUERY_TILE * QUERY_TILE * n + i % QUERY_TILE;
+}
+
+/* Floats of n_q queries in whole tiles. */
+static inline int64_t query_floats(int64_t n_q, int64_t n)
+{
+    return (n_q + QUERY_TILE - 1) / QUERY_TILE * QUERY_TILE * n;
 }
 
 static inline void query_put(float *tiles, int64_t i, const float *q, int64_t n)

@@ -154,11 +154,6 @@ static void cache_rows(const struct kernel_ops *ops, enum kv_type type, const fl
     }
 }
 
-static int64_t whole_tiles(int64_t n_pos)
-{
-    return (n_pos + KV_TILE - 1) / KV_TILE * KV_TILE;
-}
-
 static void kv_rows_are_right(void **state)
 {
     (void)state;
@@ -345,15 +340,15 @@ static void attention_agrees(const struct kernel_ops *ops, enum kv_type type, co
                              struct rng *r)
 {
     const struct kernel_ops *ref = kernel_ops_at(0);
-    size_t bytes = kv_row_bytes(type, n), state = (size_t)n + 2;
-    int64_t tiles = (n_q + QUERY_TILE - 1) / QUERY_TILE * QUERY_TILE;
-    struct guarded q = guarded_new((size_t)(tiles * n) * 4),
+    size_t bytes = kv_row_bytes(type, n), state = (size_t)n + ATTN_STATE;
+    int64_t queries = query_floats(n_q, n);
+    struct guarded q = guarded_new((size_t)queries * 4),
                    got = guarded_new((size_t)(n_q * KV_PAGE) * 4),
                    states = guarded_new((size_t)n_q * state * 4);
     float *want = malloc((size_t)(n_q * KV_PAGE) * sizeof *want),
           *before = malloc((size_t)n_q * state * sizeof *before);
     assert_true(want && before);
-    fill_floats(FILL_RANDOM, (float *)q.p, tiles * n, r);
+    fill_floats(FILL_RANDOM, (float *)q.p, queries, r);
     ref->attn_scores[type](want, (float *)q.p, n_q, keys, n_pos, n, 0.1f, NULL, 0);
     ops->attn_scores[type]((float *)got.p, (float *)q.p, n_q, keys, n_pos, n, 0.1f, keys, bytes);
     for (int64_t i = 0; i < n_q; i++)
@@ -370,9 +365,10 @@ static void attention_agrees(const struct kernel_ops *ops, enum kv_type type, co
         same_bits(ops->isa, "weights", n, (float *)got.p + i * KV_PAGE, want + i * KV_PAGE,
                   (size_t)n_pos * 4);
 
-    ref->attn_mix[type](before + 2, (int64_t)state, want, n_q, values, bytes, n_pos, n, NULL, 0);
-    ops->attn_mix[type]((float *)states.p + 2, (int64_t)state, want, n_q, values, bytes, n_pos, n,
-                        values, bytes);
+    ref->attn_mix[type](before + ATTN_STATE, (int64_t)state, want, n_q, values, bytes, n_pos, n,
+                        NULL, 0);
+    ops->attn_mix[type]((float *)states.p + ATTN_STATE, (int64_t)state, want, n_q, values, bytes,
+                        n_pos, n, values, bytes);
     same_bits(ops->isa, "attn_mix", n, states.p, before, (size_t)n_q * state * 4);
     guarded_free(q);
     guarded_free(got);
@@ -385,7 +381,7 @@ static void attention_agrees(const struct kernel_ops *ops, enum kv_type type, co
 static void expansion_agrees(const struct kernel_ops *ops, enum kv_type type, const uint8_t *keys,
                              const uint8_t *values, int64_t n_pos, int64_t n, const float *x)
 {
-    int64_t tiles = whole_tiles(n_pos);
+    int64_t tiles = kv_whole_tiles(n_pos);
     size_t bytes = kv_row_bytes(type, n);
     struct guarded wide = guarded_new((size_t)(tiles * n) * 4),
                    rows = guarded_new((size_t)(n_pos * n) * 4);
@@ -427,7 +423,7 @@ static void kv_tables_agree(void **state)
                 const struct kernel_ops *ops = kernel_ops_at(at), *ref = kernel_ops_at(0);
                 enum kv_type type = (enum kv_type)t;
                 int64_t n = dims[k];
-                size_t bytes = kv_row_bytes(type, n), tiles = (size_t)whole_tiles(POS) * bytes;
+                size_t bytes = kv_row_bytes(type, n), tiles = (size_t)kv_whole_tiles(POS) * bytes;
                 struct guarded keys = guarded_new(tiles), values = guarded_new(POS * bytes),
                                same = guarded_new(POS * bytes);
                 float x[POS * 256];
